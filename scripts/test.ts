@@ -1,0 +1,68 @@
+/**
+ * Runs the tests: `npm test`, `npm test -- test/event/*.test.ts`, `npm test -- --name "same order"`.
+ *
+ * Node's own runner does the work. This adds what its exit code does not say: that every file ran at least one test
+ * (a file may end green without any), that a whole run did not lose tests on the way, and that a file which never
+ * ends fails the run instead of holding it up for ever.
+ */
+import { globSync } from "node:fs";
+import { resolve } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { parseArgs } from "node:util";
+
+/** Fewer passing tests than this in a whole run is a failure. Raise it as tests are added. */
+const passedMin = 15;
+const testTimeoutMs = 120_000;
+/** No test starts or ends for this long: some file does not end. Longer than any one test may take. */
+const silenceMaxMs = 300_000;
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { name: { type: "string" } } });
+const chosen = positionals.length > 0 || values.name !== undefined;
+const files = globSync(positionals.length > 0 ? positionals : ["test/**/*.test.ts"])
+  .map((file) => resolve(file))
+  .toSorted();
+
+const watchdog = new AbortController();
+const silence = setTimeout(() => {
+  console.error(
+    `\nNo test started or ended for ${silenceMaxMs / 1000} s. Files not finished: ${[...unfinished].join(", ")}`,
+  );
+  watchdog.abort();
+}, silenceMaxMs);
+const unfinished = new Set(files);
+let passed = 0;
+let failed = false;
+
+const events = run({
+  files,
+  concurrency: 2,
+  timeout: testTimeoutMs,
+  execArgv: ["--conditions=@factlog/source"],
+  signal: watchdog.signal,
+  ...(values.name === undefined ? {} : { testNamePatterns: [values.name] }),
+});
+for (const type of ["test:start", "test:pass", "test:fail", "test:dequeue", "test:complete"]) {
+  events.on(type, () => silence.refresh());
+}
+events.on("test:fail", () => {
+  failed = true;
+});
+events.on("test:summary", ({ file, counts, success }) => {
+  if (file !== undefined) unfinished.delete(file);
+  else passed = counts.passed;
+  if (!success) failed = true;
+});
+events.on("end", () => clearTimeout(silence));
+
+/** Runs after the report has been written, so that its closing lines stay the last thing shown when all is well. */
+process.on("exit", () => {
+  const complaints: string[] = [];
+  if (files.length === 0) complaints.push("no test file matches");
+  if (!chosen && passed < passedMin) complaints.push(`${passed} tests passed, at least ${passedMin} were expected`);
+  if (!chosen) for (const file of unfinished) complaints.push(`${file} ended without having run a test`);
+  for (const complaint of complaints) console.error(`✖ ${complaint}`);
+  if (failed || complaints.length > 0) process.exitCode = 1;
+});
+
+events.compose(new spec()).pipe(process.stdout);
