@@ -1,0 +1,133 @@
+import { limits } from "../../limits.ts";
+import type { LedgerCapabilities } from "../../engine/capabilities.ts";
+import type {
+  Change,
+  Command,
+  CommandResult,
+  DeliveryQuery,
+  DeliveryRef,
+  DeliveryRow,
+  FailureRecord,
+  LeaseRequest,
+  LeaseState,
+  Ledger,
+  OutboxRow,
+  Recorded,
+  SlotRef,
+  SlotState,
+  SubscriptionTally,
+} from "../../engine/ledger.ts";
+import { command } from "./command.ts";
+import { lease } from "./lease.ts";
+import { apply, requireSound, type Context } from "./record.ts";
+import { closed, deliveryRows, notThere, slotRowOf, type Row } from "./store.ts";
+import { tally } from "./tally.ts";
+
+/** Every verb runs to its end without a pause: that is its transaction. */
+export class MemoryLedger implements Ledger {
+  readonly capabilities: LedgerCapabilities;
+  readonly #context: Context;
+  #open = true;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.capabilities = { sharesLog: context.sharesLog, writes: false, instantDeath: false };
+  }
+
+  async lease(request: LeaseRequest): Promise<LeaseState> {
+    return lease(this.#opened(), request);
+  }
+
+  async load(slots: readonly SlotRef[]): Promise<readonly SlotState[]> {
+    const { store, env } = this.#opened();
+    return slots.map(({ sub, gen, slot }) => {
+      const row = slotRowOf(store, { sub, gen, slot });
+      if (row === undefined) throw notThere(`slot ${slot} of subscription ${sub}`);
+      const since = env.now() - limits.dedupeWindowMs;
+      const rows = [...row.rows.values()];
+      return {
+        slot: { sub, gen, slot },
+        low: row.low,
+        ranges: row.ranges,
+        claim: row.claim,
+        suspect: row.suspect,
+        busy: [...new Set(rows.filter(({ holds }) => holds).map(({ key }) => key))],
+        seen: [...row.seen].filter(([, atMs]) => atMs >= since).map(([identity]) => identity),
+      };
+    });
+  }
+
+  async record(session: number, changes: readonly Change[]): Promise<readonly Recorded[]> {
+    const context = this.#opened();
+    requireSound(changes);
+    return changes.map((change) => apply(context, session, change));
+  }
+
+  async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
+    const { store } = this.#opened();
+    if (query.kind === "one") {
+      const row = slotRowOf(store, query.delivery)?.rows.get(query.delivery.position);
+      return row === undefined ? [] : [view(row)];
+    }
+    const chosen = query.kind === "due" ? dueRows(deliveryRows(store), query) : rowsInState(deliveryRows(store), query);
+    return chosen.slice(0, query.limit).map(view);
+  }
+
+  async failures(delivery: DeliveryRef): Promise<readonly FailureRecord[]> {
+    return [...(slotRowOf(this.#opened().store, delivery)?.rows.get(delivery.position)?.history ?? [])];
+  }
+
+  async states(sub: number, keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    const states = this.#opened().store.subscriptions.get(sub)?.states;
+    return keys.map((key) => states?.get(key));
+  }
+
+  async outbox(limit: number): Promise<readonly OutboxRow[]> {
+    return this.#opened().store.outbox.slice(0, limit);
+  }
+
+  async command(request: Command): Promise<CommandResult> {
+    return command(this.#opened(), request);
+  }
+
+  async tally(): Promise<readonly SubscriptionTally[]> {
+    return tally(this.#opened().store);
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+  }
+
+  #opened(): Context {
+    if (!this.#open) throw closed();
+    return this.#context;
+  }
+}
+
+function view(row: Row): DeliveryRow {
+  const { history, stop: _, ...rest } = row;
+  return { ...rest, failure: history.at(-1) };
+}
+
+function dueRows(rows: readonly Row[], query: DeliveryQuery & { kind: "due" }): Row[] {
+  return rows
+    .filter((row) => row.dueMs !== undefined && row.dueMs <= query.dueMs)
+    .filter((row) => query.slots.some((ref) => ref.sub === row.sub && ref.gen === row.gen && ref.slot === row.slot))
+    .toSorted((a, b) => a.dueMs! - b.dueMs! || compare(a, b));
+}
+
+function rowsInState(rows: readonly Row[], query: DeliveryQuery & { kind: "state" }): Row[] {
+  const { state, sub, key, correlationId, after } = query;
+  return rows.filter(
+    (row) =>
+      row.state === state &&
+      (sub === undefined || row.sub === sub) &&
+      (key === undefined || row.key === key) &&
+      (correlationId === undefined || row.correlationId === correlationId) &&
+      (after === undefined || compare(row, after) > 0),
+  );
+}
+
+/** By (sub, slot, position). */
+const compare = (a: DeliveryRef, b: DeliveryRef): number =>
+  a.sub - b.sub || a.gen - b.gen || a.slot - b.slot || a.position - b.position;
