@@ -30,7 +30,7 @@ export function command(context: Context, request: Command): CommandResult {
 function plan(
   store: Store,
   request: Exclude<Command, { kind: "define" }>,
-): { subscription: Subscription; act(): unknown } {
+): { subscription: Subscription; act: () => unknown } {
   switch (request.kind) {
     case "retire": {
       const subscription = named(store, request.name);

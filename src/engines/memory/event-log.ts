@@ -44,7 +44,7 @@ export function append(store: Store, batch: readonly EncodedEvent[], nowMs: numb
     store.byIdentity.set(identityOf(event), event);
     store.appended.set(event.type, (store.appended.get(event.type) ?? 0) + 1);
   }
-  if (fresh.length > 0) for (const listener of [...store.listeners]) listener();
+  if (fresh.length > 0) for (const listener of store.listeners) listener();
   return places;
 }
 
