@@ -1,0 +1,66 @@
+import type { AnyEventType, EventAttributes, NewEventOf } from "../event/define.ts";
+import type { Position } from "../event/position.ts";
+import type { Statement } from "./sql.ts";
+
+export interface Logger {
+  debug(message: string, fields?: object): void;
+  info(message: string, fields?: object): void;
+  warn(message: string, fields?: object): void;
+  error(message: string, fields?: object): void;
+}
+
+export interface EmitOptions {
+  /** Distinguishes several events of one type from one delivery; default: the occurrence. Part of the event's id. */
+  readonly name?: string;
+  /** Laid over the event's own. */
+  readonly attributes?: EventAttributes;
+}
+
+/** What publishing answers. */
+export interface Receipt {
+  readonly id: string;
+  readonly correlationId: string;
+  /** The same (source, id) was there before; `position` is the first one's. */
+  readonly duplicate: boolean;
+  /** Absent where the event waits in an outbox: its place is given when it is appended. */
+  readonly position?: Position;
+}
+
+/** What every handler may do, whatever its engine. All verbs throw EMIT_TOO_LATE after the attempt has ended. */
+export interface HandlerContext<Emits extends AnyEventType = AnyEventType> {
+  /** 1 for the first run. Counts failures + 1; not crashes, shutdowns or deferrals. */
+  readonly attempt: number;
+  readonly mode: "live" | "backfill" | "replay" | "redrive";
+  /**
+   * Aborted on lost lease, timeout and shutdown, and after every end of the attempt; `signal.reason.code` says which:
+   * LEASE_LOST, HANDLER_TIMEOUT, SHUTDOWN, SETTLED. Give it to fetch.
+   */
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** Give it to a receiver that knows idempotency keys. Stable over attempts and redrives of this delivery. */
+  idempotencyKey(name: string): string;
+  /**
+   * Queues a fact: it is appended when, and only when, this delivery is done. Checked at once: throws as `publish` does,
+   * and EMIT_NOT_DECLARED where `emits` does not name the type.
+   */
+  emit(event: NewEventOf<Emits>, options?: EmitOptions): void;
+  /** Queues a row change in the ledger's database, committed when, and only when, this delivery is done. */
+  write(statement: Statement): void;
+  /**
+   * Appends now: a progress fact that stays even if this attempt fails. On a second run of the same delivery the FIRST
+   * content stands; a different second one is dropped and counted, never an error.
+   */
+  announce(event: NewEventOf<Emits>, options?: EmitOptions): Promise<Receipt>;
+}
+
+/** Added by `state`: one value per key, read before the handler, written when the delivery is done. At most 64 KiB. */
+export interface StateContext<V> {
+  readonly state: {
+    /** The value as last set, or `initial`. A copy: changing it changes nothing until `set`. */
+    get(): V;
+    /** Throws STATE_INVALID where the value is no JSON, too large or refused by the schema. */
+    set(next: V): void;
+    /** Back to `initial`. */
+    delete(): void;
+  };
+}

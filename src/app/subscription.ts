@@ -1,0 +1,242 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { isDate } from "node:util/types";
+import { type ResolvedRetryPolicy, resolveRetryPolicy, type RetryPolicy } from "../delivery/retry-policy.ts";
+import { type Duration, durationMs } from "../duration.ts";
+import { FactlogError } from "../errors.ts";
+import { type AnyEventType, definitionOf, type EventDefinition, type EventOf, isEventType, type RecordedEvent } from "../event/define.ts";
+import { checkName } from "../event/envelope.ts";
+import { isPosition, type Position } from "../event/position.ts";
+import { type AnySchema, isSchema } from "../event/schema.ts";
+import { validate } from "../event/validate.ts";
+import { limits } from "../limits.ts";
+import type { HandlerContext, StateContext } from "./context.ts";
+
+export type Awaitable<T> = T | PromiseLike<T>;
+
+/** Where a new subscription starts. */
+export type From = "beginning" | "now" | Date | Position;
+
+export interface SubscriptionOptions<On extends AnyEventType, Emits extends AnyEventType> {
+  readonly on: On | readonly On[];
+  /**
+   * The facts this handler may state. Given: `emit` and `announce` take nothing else, and the flow is known before the
+   * first event. Not given: any event is accepted.
+   */
+  readonly emits?: readonly Emits[];
+  /** Cheap pre-filter; events for which it gives false count as skipped. */
+  readonly filter?: (event: EventOf<On>) => boolean;
+  /**
+   * Where a NEW subscription starts. On an empty log it does not matter; on a log with matching history it must be said:
+   * FROM_REQUIRED names the number of events and the choices.
+   */
+  readonly from?: From;
+  /**
+   * "key" (default): events of one key one after the other; an event without a key waits for nothing. "none": no order.
+   * "log": one after the other over the whole log.
+   */
+  readonly order?: "key" | "none" | "log";
+  /**
+   * What a dead letter does. "hold-key": later events of its key wait until it is redriven or discarded (default, but for
+   * order "none"); "skip-event": they go on (default for order "none"); "stop": the subscription stops.
+   */
+  readonly onExhausted?: "hold-key" | "skip-event" | "stop";
+  readonly retry?: RetryPolicy;
+  /** Bound of one run of the handler. Default 5m. */
+  readonly timeout?: Duration;
+  /** Deliveries in flight in one worker process, 1 to 10,000. Default 16. */
+  readonly concurrency?: number;
+  /** For people. */
+  readonly description?: string;
+}
+
+/** Of `state`: the schema takes the JSON form of a value and gives the value; `initial` is what a key without one has. */
+export interface StateOptions<V> {
+  // oxlint-disable-next-line typescript/no-explicit-any -- the input side is the JSON form, whatever it is
+  readonly schema: StandardSchemaV1<any, V>;
+  readonly initial: V;
+}
+
+/** Opaque: a subscription's handler is not part of its type, so an array of different ones needs no casts. */
+export interface Subscription<Name extends string = string> {
+  readonly name: Name;
+  readonly kind: "handler";
+}
+
+/** What a subscription says, resolved. Internal: reached through `specOf`. */
+export interface SubscriptionSpec {
+  readonly name: string;
+  readonly kind: "handler";
+  /** At least one, no type twice. */
+  readonly on: readonly EventDefinition[];
+  /** Types it may emit; undefined: any. */
+  readonly emits: ReadonlySet<string> | undefined;
+  readonly emitted: readonly EventDefinition[];
+  readonly filter: ((event: RecordedEvent) => boolean) | undefined;
+  readonly from: From | undefined;
+  readonly order: "key" | "none" | "log";
+  readonly onExhausted: "hold-key" | "skip-event" | "stop";
+  readonly retry: ResolvedRetryPolicy;
+  readonly timeoutMs: number;
+  readonly concurrency: number;
+  readonly description: string | undefined;
+  readonly state: { readonly schema: AnySchema; readonly initial: unknown } | undefined;
+  readonly handler: (event: RecordedEvent, context: HandlerContext) => unknown;
+}
+
+/** Registered, so that a subscription of another copy of the package is understood. */
+const specKey: unique symbol = Symbol.for("factlog.subscription");
+
+/**
+ * A durable named reader. Delivery is at least once; effects are exactly once through `emit`, `write`, `state` and
+ * receivers that honour `idempotencyKey`. A pure value: defining opens nothing. Throws INVALID_DEFINITION naming the
+ * option, INVALID_ATTRIBUTE on a bad name.
+ */
+export function defineSubscription<
+  const Name extends string,
+  On extends AnyEventType,
+  Emits extends AnyEventType = AnyEventType,
+  V = never,
+>(
+  name: Name,
+  options: SubscriptionOptions<On, Emits> & { readonly state?: StateOptions<V> },
+  handler: (
+    event: EventOf<On>,
+    ctx: HandlerContext<Emits> & ([V] extends [never] ? unknown : StateContext<V>),
+  ) => Awaitable<unknown>,
+): Subscription<Name> {
+  const spec = resolve(name, options as unknown as AnyOptions, handler as SubscriptionSpec["handler"]);
+  return Object.freeze(Object.defineProperty({ name, kind: "handler" as const }, specKey, { value: spec }));
+}
+
+/** Throws INVALID_DEFINITION where `subscription` was not made by `defineSubscription`. */
+export function specOf(subscription: Subscription): SubscriptionSpec {
+  const spec = (subscription as Partial<{ readonly [specKey]: SubscriptionSpec }> | null | undefined)?.[specKey];
+  if (spec !== undefined) return spec;
+  throw new FactlogError("INVALID_DEFINITION", `${String(subscription)} is no subscription: give what defineSubscription returned.`);
+}
+
+type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & { readonly state?: StateOptions<unknown> };
+
+const choices = {
+  order: ["key", "none", "log"],
+  onExhausted: ["hold-key", "skip-event", "stop"],
+} as const;
+
+const optionNames = new Set<string>([
+  ...["on", "emits", "filter", "from", "order", "onExhausted"],
+  ...["retry", "timeout", "concurrency", "description", "state"],
+]);
+
+function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["handler"]): SubscriptionSpec {
+  checkName("subscription name", name);
+  if (typeof options !== "object" || options === null) throw refusal(name, "options", options, "give at least { on }");
+  for (const option of Object.keys(options)) {
+    if (!optionNames.has(option)) throw refusal(name, option, "unknown", `choose among ${[...optionNames].join(", ")}`);
+  }
+  if (typeof handler !== "function") throw refusal(name, "handler", handler, "give a function of (event, ctx)");
+  const order = choiceOf(name, options, "order") ?? "key";
+  const emitted = options.emits === undefined ? undefined : eventsOf(name, "emits", options.emits);
+  return Object.freeze({
+    name,
+    kind: "handler",
+    on: eventsOf(name, "on", options.on),
+    emits: emitted === undefined ? undefined : new Set(emitted.map((definition) => definition.type)),
+    emitted: emitted ?? [],
+    filter: functionOf(name, "filter", options.filter) as SubscriptionSpec["filter"],
+    from: fromOf(name, options.from),
+    order,
+    onExhausted: onExhaustedOf(name, options, order),
+    retry: asDefinition(name, "retry", () => resolveRetryPolicy(options.retry)),
+    timeoutMs: timeoutOf(name, options.timeout),
+    concurrency: concurrencyOf(name, options.concurrency),
+    description: options.description,
+    state: stateOf(name, options.state, order),
+    handler,
+  });
+}
+
+function refusal(name: string, option: string, value: unknown, advice: string): FactlogError {
+  return new FactlogError("INVALID_DEFINITION", `${name}: ${option} is ${shown(value)}: ${advice}.`, {
+    details: { subscription: name, option, value },
+  });
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  return typeof value === "object" && value !== null ? "an object" : typeof value === "function" ? "a function" : String(value);
+}
+
+function eventsOf(name: string, option: "on" | "emits", given: unknown): readonly EventDefinition[] {
+  const entries: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (option === "on" && entries.length === 0) throw refusal(name, option, given, "name at least one event type");
+  const byType = new Map<string, EventDefinition>();
+  for (const entry of entries) {
+    if (!isEventType(entry)) throw refusal(name, option, entry, "give event types made by defineEvent");
+    const definition = definitionOf(entry);
+    const known = byType.get(definition.type);
+    if (known !== undefined && known !== definition) {
+      throw refusal(name, option, definition.type, "it is defined twice, differently: keep one definition");
+    }
+    byType.set(definition.type, definition);
+  }
+  return Object.freeze([...byType.values()]);
+}
+
+function choiceOf<K extends keyof typeof choices>(name: string, options: AnyOptions, option: K): AnyOptions[K] {
+  const value = options[option];
+  const known: readonly unknown[] = choices[option];
+  if (value === undefined || known.includes(value)) return value;
+  throw refusal(name, option, value, `choose among ${choices[option].map((choice) => JSON.stringify(choice)).join(", ")}`);
+}
+
+function onExhaustedOf(name: string, options: AnyOptions, order: SubscriptionSpec["order"]): SubscriptionSpec["onExhausted"] {
+  const given = choiceOf(name, options, "onExhausted");
+  if (given === "hold-key" && order === "none") {
+    throw refusal(name, "onExhausted", given, 'order "none" holds no keys, so choose "skip-event" or "stop"');
+  }
+  return given ?? (order === "none" ? "skip-event" : "hold-key");
+}
+
+function functionOf(name: string, option: string, value: unknown): unknown {
+  if (value === undefined || typeof value === "function") return value;
+  throw refusal(name, option, value, "give a function");
+}
+
+function fromOf(name: string, from: From | undefined): From | undefined {
+  if (from === undefined || from === "beginning" || from === "now" || isPosition(from)) return from;
+  if (isDate(from) && !Number.isNaN(from.getTime())) return new Date(from);
+  throw refusal(name, "from", from, 'give "beginning", "now", a valid Date or a position');
+}
+
+function timeoutOf(name: string, timeout: Duration | undefined): number {
+  if (timeout === undefined) return limits.handlerTimeoutMs;
+  const ms = asDefinition(name, "timeout", () => durationMs(timeout, "timeout"));
+  if (ms <= 0) throw refusal(name, "timeout", timeout, "give more than 0");
+  return ms;
+}
+
+function concurrencyOf(name: string, concurrency: number = limits.concurrency): number {
+  if (Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= limits.concurrencyMax) return concurrency;
+  throw refusal(name, "concurrency", concurrency, `give a whole number of 1 to ${limits.concurrencyMax}`);
+}
+
+/** Passes on what `read` gives; its refusals become INVALID_DEFINITION of this option. */
+function asDefinition<T>(name: string, option: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof FactlogError)) throw cause;
+    throw new FactlogError("INVALID_DEFINITION", `${name}: ${cause.message}`, { cause, details: { subscription: name, option } });
+  }
+}
+
+function stateOf(name: string, state: StateOptions<unknown> | undefined, order: SubscriptionSpec["order"]): SubscriptionSpec["state"] {
+  if (state === undefined) return undefined;
+  if (order === "none") throw refusal(name, "state", state, 'it needs an order: choose order "key" (one state per key) or "log" (one in all)');
+  if (!isSchema(state.schema)) throw refusal(name, "state.schema", state.schema, "give a Standard Schema");
+  const text = JSON.stringify(state.initial) as string | undefined;
+  if (text === undefined) throw refusal(name, "state.initial", state.initial, "give a JSON value");
+  asDefinition(name, "state.initial", () => validate(state.schema, JSON.parse(text), "state.initial"));
+  return Object.freeze({ schema: state.schema, initial: state.initial });
+}

@@ -1,0 +1,183 @@
+import { limits } from "../limits.ts";
+
+/** A value that JSON can hold. Properties that are `undefined` are left out. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json | undefined };
+
+/** Why a value is not JSON, and where. `reason` completes "<path> is ...". */
+export interface JsonFault {
+  readonly code: "INVALID_DATA" | "NESTING_TOO_DEEP" | "EVENT_TOO_LARGE";
+  readonly path: readonly PropertyKey[];
+  readonly reason: string;
+}
+
+/** Objects and arrays left to visit: each takes two bytes of text, so shared subtrees cannot make a walk endless. */
+let containersLeft = 0;
+
+/** Undefined where `value` is JSON of at most `limits.nestingMax` levels; else the first fault. Calls no user code. */
+export function jsonFault(value: unknown): JsonFault | undefined {
+  containersLeft = limits.eventBytesMax / 2;
+  return isJson(value, 1) ? undefined : findFault(value);
+}
+
+function isJson(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return Number.isFinite(value);
+    case "object":
+      return value === null || isJsonContainer(value, depth);
+    default:
+      return false;
+  }
+}
+
+function isJsonContainer(value: object, depth: number): boolean {
+  if (depth > limits.nestingMax || --containersLeft < 0) return false;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) if (!isJson(value[index], depth + 1)) return false;
+    return true;
+  }
+  if (!isPlainObject(value)) return false;
+  for (const name in value) {
+    const member: unknown = (value as Record<string, unknown>)[name];
+    if (typeof member === "string") continue;
+    if (member !== undefined && !isJson(member, depth + 1)) return false;
+  }
+  return true;
+}
+
+/** An object literal, of whatever realm, or one without a prototype. */
+function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** The slow twin of `isJson`: knows the path. */
+function findFault(value: unknown): JsonFault {
+  containersLeft = limits.eventBytesMax / 2;
+  const fault = faultAt(value, [], []);
+  return fault ?? { code: "INVALID_DATA", path: [], reason: "not JSON" };
+}
+
+function faultAt(value: unknown, path: readonly PropertyKey[], ancestors: readonly object[]): JsonFault | undefined {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
+  if (typeof value === "number" && Number.isFinite(value)) return undefined;
+  if (typeof value !== "object") return { code: "INVALID_DATA", path, reason: scalarName(value) };
+  if (ancestors.includes(value)) return { code: "INVALID_DATA", path, reason: "the same object as one that contains it" };
+  if (ancestors.length >= limits.nestingMax) return depthFault(value, path, ancestors);
+  if (--containersLeft < 0) {
+    return { code: "EVENT_TOO_LARGE", path, reason: `one of more than ${limits.eventBytesMax / 2} objects` };
+  }
+  if (!Array.isArray(value) && !isPlainObject(value)) return { code: "INVALID_DATA", path, reason: objectName(value) };
+  const within = [...ancestors, value];
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) {
+      const fault = faultAt(value[index], [...path, index], within);
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+  for (const name in value) {
+    const member: unknown = (value as Record<string, unknown>)[name];
+    const fault = member === undefined ? undefined : faultAt(member, [...path, name], within);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** At the depth bound: a cycle is named as one, if following first members closes it. */
+function depthFault(value: object, path: readonly PropertyKey[], ancestors: readonly object[]): JsonFault {
+  const seen = new Set<unknown>(ancestors);
+  for (let next: unknown = value; typeof next === "object" && next !== null; next = Object.values(next).find(isObject)) {
+    if (seen.has(next)) return { code: "INVALID_DATA", path: path.slice(0, 3), reason: "part of a cycle" };
+    seen.add(next);
+  }
+  return { code: "NESTING_TOO_DEEP", path: path.slice(0, 3), reason: `the beginning of more than ${limits.nestingMax} levels` };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function scalarName(value: unknown): string {
+  switch (typeof value) {
+    case "number":
+      return String(value);
+    case "bigint":
+      return "a bigint (give a number, or text)";
+    case "undefined":
+      return "undefined";
+    default:
+      return `a ${typeof value}`;
+  }
+}
+
+function objectName(value: object): string {
+  const name: unknown = (value as { readonly constructor?: { readonly name?: unknown } }).constructor?.name;
+  if (value instanceof Date) return "a Date (give its text: toISOString())";
+  return typeof name === "string" && name !== "" && name !== "Object" ? `an instance of ${name} (give a plain object)` : "no plain object";
+}
+
+/** Whether the JSON text nests deeper than `limits.nestingMax`, found in one pass over its characters. */
+export function nestsTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let index = 0; index < text.length; index++) {
+    switch (text.charCodeAt(index)) {
+      case 0x22:
+        index = endOfString(text, index);
+        break;
+      case 0x5b:
+      case 0x7b:
+        if (++depth > limits.nestingMax) return true;
+        break;
+      case 0x5d:
+      case 0x7d:
+        depth--;
+        break;
+      default:
+    }
+  }
+  return false;
+}
+
+/** Index of the quote that closes the string opened at `start`; the text's length where none does. */
+function endOfString(text: string, start: number): number {
+  let end = text.indexOf('"', start + 1);
+  while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end === -1 ? text.length : end;
+}
+
+function isEscaped(text: string, index: number): boolean {
+  let backslashes = 0;
+  while (text.charCodeAt(index - 1 - backslashes) === 0x5c) backslashes++;
+  return backslashes % 2 === 1;
+}
+
+/** Whether `output` equals what `JSON.parse(JSON.stringify(input))` gives. `input` is known to be JSON. */
+export function sameJson(input: unknown, output: unknown): boolean {
+  if (input === output) return true;
+  if (typeof input !== "object" || typeof output !== "object" || input === null || output === null) return false;
+  return Array.isArray(input) ? Array.isArray(output) && sameArray(input, output) : sameObject(input, output);
+}
+
+function sameArray(input: readonly unknown[], output: readonly unknown[]): boolean {
+  if (input.length !== output.length) return false;
+  for (let index = 0; index < input.length; index++) if (!sameJson(input[index], output[index])) return false;
+  return true;
+}
+
+function sameObject(input: object, output: object): boolean {
+  if (Array.isArray(output) || !isPlainObject(output)) return false;
+  let count = 0;
+  for (const name in input) {
+    const member: unknown = (input as Record<string, unknown>)[name];
+    if (member === undefined) continue;
+    if (name === "__proto__" && !Object.hasOwn(output, name)) return false;
+    if (!sameJson(member, (output as Record<string, unknown>)[name])) return false;
+    count++;
+  }
+  for (const name in output) if ((output as Record<string, unknown>)[name] !== undefined) count--;
+  return count === 0;
+}

@@ -1,0 +1,32 @@
+export { type App, type AppOptions, defineApp } from "./app/app.ts";
+export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext } from "./app/context.ts";
+export { sql, type Statement } from "./app/sql.ts";
+export {
+  type Awaitable,
+  defineSubscription,
+  type From,
+  type StateOptions,
+  type Subscription,
+  type SubscriptionOptions,
+} from "./app/subscription.ts";
+export { Defer, NonRetryable, RetryAfter } from "./app/verdicts.ts";
+export type { RetryPolicy } from "./delivery/retry-policy.ts";
+export type { Duration } from "./duration.ts";
+export { FactlogError, type FactlogErrorCode } from "./errors.ts";
+export { type CloudEvent, toCloudEvent, toCloudEventJson } from "./event/cloudevents.ts";
+export {
+  type AnyEventType,
+  defineEvent,
+  type EventAttributes,
+  type EventOf,
+  type EventOptions,
+  type EventType,
+  type NewEvent,
+  type NewEventOf,
+  newEventFromJson,
+  type RecordedEvent,
+} from "./event/define.ts";
+export type { Json } from "./event/json.ts";
+export type { Position } from "./event/position.ts";
+export type { AnySchema, In, Out } from "./event/schema.ts";
+export { type Upcast, upcast } from "./event/upcast.ts";
