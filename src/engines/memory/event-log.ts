@@ -3,7 +3,8 @@ import type { Env } from "../../env.ts";
 import type { LogCapabilities } from "../../engine/capabilities.ts";
 import type { Appended, EventLog, EventRef, HeadCount, ReadPage, ReadRequest } from "../../engine/event-log.ts";
 import { sameContent, slotOf } from "../../event/codec.ts";
-import type { EncodedEvent, PositionNumber, StoredEvent } from "../../event/stored-event.ts";
+import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
+import { Waker } from "./bell.ts";
 import { closed, identityOf, type Store } from "./store.ts";
 
 /** Where a batch would go, found out before anything is stored. Throws ID_CONFLICT (details: index, id). */
@@ -44,7 +45,7 @@ export function append(store: Store, batch: readonly EncodedEvent[], nowMs: numb
     store.byIdentity.set(identityOf(event), event);
     store.appended.set(event.type, (store.appended.get(event.type) ?? 0) + 1);
   }
-  if (fresh.length > 0) for (const listener of store.listeners) listener();
+  if (fresh.length > 0) store.bell.ring();
   return places;
 }
 
@@ -53,14 +54,12 @@ export class MemoryLog implements EventLog {
   readonly epoch = "memory";
   readonly #store: Store;
   readonly #env: Env;
-  readonly #closing = new AbortController();
-  /** Head at the time the last `wake` resolved. */
-  #woken: PositionNumber;
+  readonly #waker: Waker;
 
   constructor(store: Store, env: Env) {
     this.#store = store;
     this.#env = env;
-    this.#woken = store.events.length;
+    this.#waker = new Waker(store.bell, env);
     this.capabilities = {
       totalOrder: true,
       dedupe: "retained",
@@ -100,22 +99,7 @@ export class MemoryLog implements EventLog {
   }
 
   wake(maxMs: number, signal: AbortSignal): Promise<void> {
-    const { listeners, events } = this.#store;
-    return new Promise<void>((resolve) => {
-      const ends = [signal, this.#closing.signal];
-      const finish = (): void => {
-        this.#woken = events.length;
-        timer?.cancel();
-        listeners.delete(finish);
-        for (const end of ends) end.removeEventListener("abort", finish);
-        resolve();
-      };
-      const now = events.length > this.#woken || ends.some((end) => end.aborted);
-      const timer = now ? undefined : this.#env.after(maxMs, finish);
-      if (now) return finish();
-      listeners.add(finish);
-      for (const end of ends) end.addEventListener("abort", finish);
-    });
+    return this.#waker.wait(maxMs, signal);
   }
 
   async count(types: readonly string[] = []): Promise<HeadCount> {
@@ -129,10 +113,10 @@ export class MemoryLog implements EventLog {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#waker.close();
   }
 
   #requireOpen(): void {
-    if (this.#closing.signal.aborted) throw closed();
+    if (this.#waker.closed) throw closed();
   }
 }

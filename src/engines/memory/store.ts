@@ -10,6 +10,7 @@ import type {
   SessionView,
   SlotRef,
 } from "../../engine/ledger.ts";
+import { Bell } from "./bell.ts";
 
 /** All that a store keeps. It outlives the engines that were opened on it, as a file outlives processes. */
 export interface Store {
@@ -18,8 +19,7 @@ export interface Store {
   readonly events: StoredEvent[];
   readonly byIdentity: Map<string, StoredEvent>;
   readonly appended: Map<string, number>;
-  /** Called after every append. */
-  readonly listeners: Set<() => void>;
+  readonly bell: Bell;
   readonly sessions: Map<number, Session>;
   readonly subscriptions: Map<number, Subscription>;
   outbox: OutboxRow[];
@@ -75,7 +75,7 @@ export function createStore(slots: number): Store {
     events: [],
     byIdentity: new Map(),
     appended: new Map(),
-    listeners: new Set(),
+    bell: new Bell(),
     sessions: new Map(),
     subscriptions: new Map(),
     outbox: [],
