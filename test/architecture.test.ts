@@ -25,6 +25,7 @@ const rows: readonly (readonly Layer[])[] = [
   [{ name: "duration" }],
   [{ name: "event" }],
   [{ name: "delivery", pure: true }],
+  [{ name: "app", only: ["errors", "limits", "duration", "event", "delivery"] }],
   [{ name: "engine", pure: true }],
   engines.map((name) => ({ name })),
   [{ name: "observe", not: engines }],

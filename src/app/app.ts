@@ -34,12 +34,15 @@ const appKey: unique symbol = Symbol.for("factlog.app");
  * Throws DUPLICATE_SUBSCRIPTION where two have one name, INVALID_DEFINITION where one event type has two definitions or an
  * option is none, INVALID_ATTRIBUTE on a bad name.
  */
-export function defineApp<Sub extends Subscription, E extends AnyEventType = never>(options: AppOptions<Sub, E>): App<Sub["name"], E> {
+export function defineApp<Sub extends Subscription, E extends AnyEventType = never>(
+  options: AppOptions<Sub, E>,
+): App<Sub["name"], E> {
   const { name } = options;
   checkName("app name", name);
   if (!Array.isArray(options.subscriptions)) throw refusal(name, "subscriptions is no list.");
   for (const option of Object.keys(options)) {
-    if (!["name", "events", "subscriptions"].includes(option)) throw refusal(name, `${option} is no option of defineApp.`);
+    if (!["name", "events", "subscriptions"].includes(option))
+      throw refusal(name, `${option} is no option of defineApp.`);
   }
   const subscriptions = options.subscriptions.map((subscription) => specOf(subscription));
   requireDistinct(name, subscriptions);
@@ -68,9 +71,13 @@ function requireDistinct(app: string, subscriptions: readonly SubscriptionSpec[]
   const names = new Set<string>();
   for (const { name } of subscriptions) {
     if (names.has(name)) {
-      throw new FactlogError("DUPLICATE_SUBSCRIPTION", `app ${app}: two subscriptions are named ${name}: a name is a reader's identity.`, {
-        details: { app, subscription: name },
-      });
+      throw new FactlogError(
+        "DUPLICATE_SUBSCRIPTION",
+        `app ${app}: two subscriptions are named ${name}: a name is a reader's identity.`,
+        {
+          details: { app, subscription: name },
+        },
+      );
     }
     names.add(name);
   }

@@ -17,19 +17,7 @@ export function sql(text: TemplateStringsArray, ...values: readonly unknown[]): 
 }
 
 function checkValue(value: unknown, index: number): void {
-  switch (typeof value) {
-    case "string":
-    case "bigint":
-    case "boolean":
-      return;
-    case "number":
-      if (Number.isFinite(value)) return;
-      break;
-    case "object":
-      if (value === null || value instanceof Uint8Array || (isDate(value) && !Number.isNaN(value.getTime()))) return;
-      break;
-    default:
-  }
+  if (isBindable(value)) return;
   throw new FactlogError(
     "INVALID_OPTION",
     `value ${index + 1} of the statement is ${nameOf(value)}: give text, a finite number, bigint, boolean, null, Date or Uint8Array.`,
@@ -37,9 +25,18 @@ function checkValue(value: unknown, index: number): void {
   );
 }
 
+function isBindable(value: unknown): boolean {
+  if (value === null || typeof value === "string" || typeof value === "bigint" || typeof value === "boolean")
+    return true;
+  if (typeof value === "number") return Number.isFinite(value);
+  return value instanceof Uint8Array || (isDate(value) && !Number.isNaN(value.getTime()));
+}
+
 function nameOf(value: unknown): string {
   if (value === undefined) return "undefined (give null for SQL's NULL)";
   if (typeof value === "number") return String(value);
   if (isDate(value)) return "an invalid Date";
-  return Array.isArray(value) ? "an array (give JSON.stringify(...) or one placeholder for each)" : `of type ${typeof value}`;
+  return Array.isArray(value)
+    ? "an array (give JSON.stringify(...) or one placeholder for each)"
+    : `of type ${typeof value}`;
 }

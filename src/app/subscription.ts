@@ -3,7 +3,14 @@ import { isDate } from "node:util/types";
 import { type ResolvedRetryPolicy, resolveRetryPolicy, type RetryPolicy } from "../delivery/retry-policy.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { FactlogError } from "../errors.ts";
-import { type AnyEventType, definitionOf, type EventDefinition, type EventOf, isEventType, type RecordedEvent } from "../event/define.ts";
+import {
+  type AnyEventType,
+  definitionOf,
+  type EventDefinition,
+  type EventOf,
+  isEventType,
+  type RecordedEvent,
+} from "../event/define.ts";
 import { checkName } from "../event/envelope.ts";
 import { isPosition, type Position } from "../event/position.ts";
 import { type AnySchema, isSchema } from "../event/schema.ts";
@@ -112,7 +119,7 @@ export function defineSubscription<
 export function specOf(subscription: Subscription): SubscriptionSpec {
   const spec = (subscription as Partial<{ readonly [specKey]: SubscriptionSpec }> | null | undefined)?.[specKey];
   if (spec !== undefined) return spec;
-  throw new FactlogError("INVALID_DEFINITION", `${String(subscription)} is no subscription: give what defineSubscription returned.`);
+  throw new FactlogError("INVALID_DEFINITION", "this is no subscription: give what defineSubscription returned.");
 }
 
 type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & { readonly state?: StateOptions<unknown> };
@@ -122,10 +129,9 @@ const choices = {
   onExhausted: ["hold-key", "skip-event", "stop"],
 } as const;
 
-const optionNames = new Set<string>([
-  ...["on", "emits", "filter", "from", "order", "onExhausted"],
-  ...["retry", "timeout", "concurrency", "description", "state"],
-]);
+const optionNames = new Set(
+  "on emits filter from order onExhausted retry timeout concurrency description state".split(" "),
+);
 
 function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["handler"]): SubscriptionSpec {
   checkName("subscription name", name);
@@ -164,7 +170,11 @@ function refusal(name: string, option: string, value: unknown, advice: string): 
 function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
-  return typeof value === "object" && value !== null ? "an object" : typeof value === "function" ? "a function" : String(value);
+  return typeof value === "object" && value !== null
+    ? "an object"
+    : typeof value === "function"
+      ? "a function"
+      : String(value);
 }
 
 function eventsOf(name: string, option: "on" | "emits", given: unknown): readonly EventDefinition[] {
@@ -187,10 +197,19 @@ function choiceOf<K extends keyof typeof choices>(name: string, options: AnyOpti
   const value = options[option];
   const known: readonly unknown[] = choices[option];
   if (value === undefined || known.includes(value)) return value;
-  throw refusal(name, option, value, `choose among ${choices[option].map((choice) => JSON.stringify(choice)).join(", ")}`);
+  throw refusal(
+    name,
+    option,
+    value,
+    `choose among ${choices[option].map((choice) => JSON.stringify(choice)).join(", ")}`,
+  );
 }
 
-function onExhaustedOf(name: string, options: AnyOptions, order: SubscriptionSpec["order"]): SubscriptionSpec["onExhausted"] {
+function onExhaustedOf(
+  name: string,
+  options: AnyOptions,
+  order: SubscriptionSpec["order"],
+): SubscriptionSpec["onExhausted"] {
   const given = choiceOf(name, options, "onExhausted");
   if (given === "hold-key" && order === "none") {
     throw refusal(name, "onExhausted", given, 'order "none" holds no keys, so choose "skip-event" or "stop"');
@@ -227,13 +246,26 @@ function asDefinition<T>(name: string, option: string, read: () => T): T {
     return read();
   } catch (cause) {
     if (!(cause instanceof FactlogError)) throw cause;
-    throw new FactlogError("INVALID_DEFINITION", `${name}: ${cause.message}`, { cause, details: { subscription: name, option } });
+    throw new FactlogError("INVALID_DEFINITION", `${name}: ${cause.message}`, {
+      cause,
+      details: { subscription: name, option },
+    });
   }
 }
 
-function stateOf(name: string, state: StateOptions<unknown> | undefined, order: SubscriptionSpec["order"]): SubscriptionSpec["state"] {
+function stateOf(
+  name: string,
+  state: StateOptions<unknown> | undefined,
+  order: SubscriptionSpec["order"],
+): SubscriptionSpec["state"] {
   if (state === undefined) return undefined;
-  if (order === "none") throw refusal(name, "state", state, 'it needs an order: choose order "key" (one state per key) or "log" (one in all)');
+  if (order === "none")
+    throw refusal(
+      name,
+      "state",
+      state,
+      'it needs an order: choose order "key" (one state per key) or "log" (one in all)',
+    );
   if (!isSchema(state.schema)) throw refusal(name, "state.schema", state.schema, "give a Standard Schema");
   const text = JSON.stringify(state.initial) as string | undefined;
   if (text === undefined) throw refusal(name, "state.initial", state.initial, "give a JSON value");

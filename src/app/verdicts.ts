@@ -61,7 +61,8 @@ function waiter(wait: Duration | Date): (nowMs: number) => number {
     return () => ms;
   }
   const untilMs = wait.getTime();
-  if (Number.isNaN(untilMs)) throw new FactlogError("INVALID_OPTION", "wait is an invalid Date: give a valid one, or a duration.");
+  if (Number.isNaN(untilMs))
+    throw new FactlogError("INVALID_OPTION", "wait is an invalid Date: give a valid one, or a duration.");
   return (nowMs) => Math.max(0, untilMs - nowMs);
 }
 

@@ -32,7 +32,8 @@ export function toCloudEventJson(event: RecordedEvent): string {
 
 function partsOf(event: RecordedEvent): { readonly head: CloudEvent; readonly data: string } {
   const stored = storedOf(event);
-  if (stored === undefined) throw new FactlogError("INVALID_OPTION", "this event was not read from a log: it has no place yet.");
+  if (stored === undefined)
+    throw new FactlogError("INVALID_OPTION", "this event was not read from a log: it has no place yet.");
   const optional = {
     subject: event.subject,
     partitionkey: event.key,

@@ -1,6 +1,13 @@
 import { crc32 } from "node:zlib";
 import { FactlogError } from "../errors.ts";
-import { definitionOfEvent, type EventAttributes, type EventDefinition, jsonTextOf, type NewEvent, noAttributes } from "./define.ts";
+import {
+  definitionOfEvent,
+  type EventAttributes,
+  type EventDefinition,
+  jsonTextOf,
+  type NewEvent,
+  noAttributes,
+} from "./define.ts";
 import {
   attributesText,
   checkExtensions,
@@ -38,7 +45,9 @@ export function isIntact(event: EncodedEvent): boolean {
  */
 export function sameContent(a: EncodedEvent, b: EncodedEvent): boolean {
   if (a.data !== b.data || a.type !== b.type || a.key !== b.key || a.version !== b.version) return false;
-  return a.attributes === b.attributes || parseAttributes(a.attributes).subject === parseAttributes(b.attributes).subject;
+  return (
+    a.attributes === b.attributes || parseAttributes(a.attributes).subject === parseAttributes(b.attributes).subject
+  );
 }
 
 /** The slot of an event in logs that leave the choice to us: by its key, without one by its id. */
@@ -127,6 +136,9 @@ function sourceOf(source: string): string {
 }
 
 function encodeAttributes(id: string, own: EventAttributes, context: EncodeContext): string {
+  if (own === noAttributes && context.correlationId === undefined && context.traceparent === undefined) {
+    if (context.causationId === undefined && context.tracestate === undefined) return "";
+  }
   const correlationId = own.correlationId ?? context.correlationId;
   const causationId = own.causationId ?? context.causationId;
   const traceparent = own.traceparent ?? context.traceparent;
@@ -162,8 +174,12 @@ const attributeNames = new Set([
 function checkAttributeNames(attributes: EventAttributes): void {
   for (const name of Object.keys(attributes)) {
     if (attributeNames.has(name)) continue;
-    throw new FactlogError("INVALID_ATTRIBUTE", `${name} is no attribute of an event: an own one goes into extensions.`, {
-      details: { attribute: name },
-    });
+    throw new FactlogError(
+      "INVALID_ATTRIBUTE",
+      `${name} is no attribute of an event: an own one goes into extensions.`,
+      {
+        details: { attribute: name },
+      },
+    );
   }
 }

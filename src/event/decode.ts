@@ -94,7 +94,9 @@ class DecodedEvent implements RecordedEvent {
 }
 
 /** The stored form of an event that `decodeEvent` or `decodeUnknown` of this copy of the package made. */
-export const storedOf: (event: RecordedEvent) => StoredEvent | undefined = DecodedEvent.storedOf;
+export function storedOf(event: RecordedEvent): StoredEvent | undefined {
+  return DecodedEvent.storedOf(event);
+}
 
 /**
  * The one way from a stored event to what handlers see. The checksum is verified at once; data of which the schema is
@@ -113,7 +115,8 @@ export function decodeEvent(stored: StoredEvent, definition: EventDefinition, ep
       { details: { type: stored.type, id: stored.id, stored: stored.version, known: version } },
     );
   }
-  const known = stored.plain && stored.version === version && stored.schema !== "" && stored.schema === definition.fingerprint;
+  const known =
+    stored.plain && stored.version === version && stored.schema !== "" && stored.schema === definition.fingerprint;
   return new DecodedEvent(stored, epoch, known ? notParsed : readData(stored, definition));
 }
 
@@ -169,7 +172,14 @@ function poison(
   const { cause, issues } = facts;
   return new FactlogError("POISON", `${place(stored)} cannot be read (${reason}): ${message}.`, {
     ...("cause" in facts ? { cause } : {}),
-    details: { reason, type: stored.type, id: stored.id, slot: stored.slot, position: stored.position, ...(issues === undefined ? {} : { issues }) },
+    details: {
+      reason,
+      type: stored.type,
+      id: stored.id,
+      slot: stored.slot,
+      position: stored.position,
+      ...(issues === undefined ? {} : { issues }),
+    },
   });
 }
 

@@ -156,11 +156,15 @@ class MadeEvent implements NewEvent {
 }
 
 /** Defines an event type. Throws INVALID_DEFINITION naming the option, INVALID_ATTRIBUTE on a bad type name. */
-export function defineEvent<const T extends string, S extends AnySchema>(type: T, options: EventOptions<S>): EventType<T, S> {
+export function defineEvent<const T extends string, S extends AnySchema>(
+  type: T,
+  options: EventOptions<S>,
+): EventType<T, S> {
   checkName("event type", type);
   checkOptions(type, options);
   const TypedEvent = class NewEvent extends MadeEvent {};
-  const make = (data: In<S>, attributes?: EventAttributes): NewEvent => Object.freeze(new TypedEvent(type, data, attributes));
+  const make = (data: In<S>, attributes?: EventAttributes): NewEvent =>
+    Object.freeze(new TypedEvent(type, data, attributes));
   const eventType = Object.assign(make, {
     schema: options.schema,
     type,
@@ -179,7 +183,8 @@ function checkOptions<S extends AnySchema>(type: string, options: EventOptions<S
   };
   if (typeof options !== "object" || options === null) refuse("options", "are missing: give at least { schema }.");
   for (const name of Object.keys(options)) if (!optionNames.has(name)) refuse(name, "is no option of defineEvent.");
-  if (!isSchema(options.schema)) refuse("schema", "is no Standard Schema: give one of zod, valibot, arktype or the like.");
+  if (!isSchema(options.schema))
+    refuse("schema", "is no Standard Schema: give one of zod, valibot, arktype or the like.");
   for (const name of ["key", "id", "group"] as const) {
     if (options[name] !== undefined && typeof options[name] !== "function") refuse(name, "is no function of the data.");
   }
@@ -206,7 +211,10 @@ export function definitionOf(eventType: AnyEventType): EventDefinition {
 export function definitionOfEvent(event: NewEvent): EventDefinition {
   const definition = (event as Partial<Defined> | null | undefined)?.[definitionKey];
   if (definition !== undefined) return definition;
-  throw new FactlogError("INVALID_OPTION", "this event was made by no event type: make it by calling one, as in OrderPlaced({ ... }).");
+  throw new FactlogError(
+    "INVALID_OPTION",
+    "this event was made by no event type: make it by calling one, as in OrderPlaced({ ... }).",
+  );
 }
 
 interface Defined {
@@ -230,7 +238,9 @@ export function jsonTextOf(event: NewEvent): string | undefined {
 
 /** The same event with `attributes` laid over its own. */
 export function withAttributes(event: NewEvent, attributes: EventAttributes): NewEvent {
-  return copyWith(event, { attributes: { value: Object.freeze({ ...event.attributes, ...attributes }), enumerable: true } });
+  return copyWith(event, {
+    attributes: { value: Object.freeze({ ...event.attributes, ...attributes }), enumerable: true },
+  });
 }
 
 function copyWith(event: NewEvent, changed: PropertyDescriptorMap): NewEvent {

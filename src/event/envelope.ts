@@ -28,7 +28,14 @@ export function attributesText(envelope: Envelope): string {
   const { correlationId, causationId, subject, traceparent, tracestate, extensions } = envelope;
   const bare = correlationId === undefined && causationId === undefined && subject === undefined;
   if (bare && traceparent === undefined && tracestate === undefined && extensions === noExtensions) return "";
-  const flat = { correlationid: correlationId, causationid: causationId, subject, traceparent, tracestate, ...extensions };
+  const flat = {
+    correlationid: correlationId,
+    causationid: causationId,
+    subject,
+    traceparent,
+    tracestate,
+    ...extensions,
+  };
   const text = JSON.stringify(flat);
   if (text === "{}") return "";
   checkAttributesSize(text);
@@ -49,8 +56,18 @@ function checkAttributesSize(text: string): void {
 /** The inverse of `attributesText`. The text is taken to be intact. */
 export function parseAttributes(text: string): Envelope {
   if (text === "") return defaults;
-  const { correlationid, causationid, subject, traceparent, tracestate, ...extensions } = JSON.parse(text) as Record<string, string>;
-  return { correlationId: correlationid, causationId: causationid, subject, traceparent, tracestate, extensions: Object.freeze(extensions) };
+  const { correlationid, causationid, subject, traceparent, tracestate, ...extensions } = JSON.parse(text) as Record<
+    string,
+    string
+  >;
+  return {
+    correlationId: correlationid,
+    causationId: causationid,
+    subject,
+    traceparent,
+    tracestate,
+    extensions: Object.freeze(extensions),
+  };
 }
 
 export function correlationIdOf(event: Pick<EncodedEvent, "id" | "attributes">): string {
@@ -105,12 +122,15 @@ function complaintOfId(value: unknown): string {
  * control characters. INVALID_ATTRIBUTE naming `attribute`.
  */
 export function checkName(attribute: string, value: unknown): asserts value is string {
-  if (typeof value !== "string") throw invalid(attribute, `is ${value === null ? "null" : typeof value}: give a string.`);
+  if (typeof value !== "string")
+    throw invalid(attribute, `is ${value === null ? "null" : typeof value}: give a string.`);
   const shown = JSON.stringify(value.length > limits.nameLengthMax ? `${value.slice(0, 40)}...` : value);
-  if (value === "" || (value.length > limits.nameLengthMax && [...value].length > limits.nameLengthMax)) {
-    throw invalid(attribute, `${shown} has ${[...value].length} characters: give 1 to ${limits.nameLengthMax}.`);
+  const characters = value.length <= limits.nameLengthMax ? value.length : Array.from(value).length;
+  if (characters === 0 || characters > limits.nameLengthMax) {
+    throw invalid(attribute, `${shown} has ${characters} characters: give 1 to ${limits.nameLengthMax}.`);
   }
-  if (!value.isWellFormed()) throw invalid(attribute, `${shown} holds half a surrogate pair: give well-formed Unicode.`);
+  if (!value.isWellFormed())
+    throw invalid(attribute, `${shown} holds half a surrogate pair: give well-formed Unicode.`);
   if (/\p{Cc}/u.test(value)) throw invalid(attribute, `${shown} holds a control character: give printable text.`);
 }
 
@@ -120,12 +140,24 @@ const traceparentForm = new RegExp(`^(?:00-${ids}|(?!00|ff)[0-9a-f]{2}-${ids}(?:
 /** W3C Trace Context, level 2. */
 export function checkTraceparent(value: unknown): asserts value is string {
   if (typeof value === "string" && value.length <= limits.keyBytesMax && traceparentForm.test(value)) return;
-  throw invalid("traceparent", "is not in W3C form (00-<32 hex digits>-<16 hex digits>-<2 hex digits>): pass the header on as it came.");
+  throw invalid(
+    "traceparent",
+    "is not in W3C form (00-<32 hex digits>-<16 hex digits>-<2 hex digits>): pass the header on as it came.",
+  );
 }
 
 export function checkTracestate(value: unknown): asserts value is string {
-  if (typeof value === "string" && value.length > 0 && value.length <= limits.keyBytesMax && /^[\x20-\x7e]+$/.test(value)) return;
-  throw invalid("tracestate", `is not 1 to ${limits.keyBytesMax} printable ASCII characters: pass the header on as it came.`);
+  if (
+    typeof value === "string" &&
+    value.length > 0 &&
+    value.length <= limits.keyBytesMax &&
+    /^[\x20-\x7e]+$/.test(value)
+  )
+    return;
+  throw invalid(
+    "tracestate",
+    `is not 1 to ${limits.keyBytesMax} printable ASCII characters: pass the header on as it came.`,
+  );
 }
 
 /** First and last millisecond that RFC 3339 can write: years 0000 to 9999. */
@@ -141,7 +173,8 @@ export function timeMsOf(value: unknown): number {
 
 /** A frozen copy. Names: lower-case letters and digits, not taken; values: printable strings. */
 export function checkExtensions(extensions: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  if (typeof extensions !== "object" || extensions === null) throw invalid("extensions", "is no object: give names with string values.");
+  if (typeof extensions !== "object" || extensions === null)
+    throw invalid("extensions", "is no object: give names with string values.");
   const names = Object.keys(extensions);
   if (names.length === 0) return noExtensions;
   for (const name of names) checkExtension(name, extensions[name]);
@@ -151,8 +184,11 @@ export function checkExtensions(extensions: Readonly<Record<string, string>>): R
 function checkExtension(name: string, value: unknown): void {
   const attribute = `extension ${JSON.stringify(name)}`;
   if (!/^[a-z0-9]+$/.test(name)) throw invalid(attribute, "has a name with other than lower-case letters and digits.");
-  if (name.length > limits.nameLengthMax) throw invalid(attribute, `has a name of more than ${limits.nameLengthMax} characters.`);
+  if (name.length > limits.nameLengthMax)
+    throw invalid(attribute, `has a name of more than ${limits.nameLengthMax} characters.`);
   if (takenNames.has(name)) throw invalid(attribute, "is a name of CloudEvents or of Factlog itself: choose another.");
-  if (typeof value !== "string") throw invalid(attribute, `is ${value === null ? "null" : typeof value}: give a string.`);
-  if (!value.isWellFormed() || /\p{Cc}/u.test(value)) throw invalid(attribute, "holds a control character or half a surrogate pair.");
+  if (typeof value !== "string")
+    throw invalid(attribute, `is ${value === null ? "null" : typeof value}: give a string.`);
+  if (!value.isWellFormed() || /\p{Cc}/u.test(value))
+    throw invalid(attribute, "holds a control character or half a surrogate pair.");
 }

@@ -20,17 +20,10 @@ export function jsonFault(value: unknown): JsonFault | undefined {
 }
 
 function isJson(value: unknown, depth: number): boolean {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return true;
-    case "number":
-      return Number.isFinite(value);
-    case "object":
-      return value === null || isJsonContainer(value, depth);
-    default:
-      return false;
-  }
+  const kind = typeof value;
+  if (kind === "string" || kind === "boolean") return true;
+  if (typeof value === "number") return Number.isFinite(value);
+  return value === null || (typeof value === "object" && isJsonContainer(value, depth));
 }
 
 function isJsonContainer(value: object, depth: number): boolean {
@@ -65,7 +58,8 @@ function faultAt(value: unknown, path: readonly PropertyKey[], ancestors: readon
   if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
   if (typeof value === "number" && Number.isFinite(value)) return undefined;
   if (typeof value !== "object") return { code: "INVALID_DATA", path, reason: scalarName(value) };
-  if (ancestors.includes(value)) return { code: "INVALID_DATA", path, reason: "the same object as one that contains it" };
+  if (ancestors.includes(value))
+    return { code: "INVALID_DATA", path, reason: "the same object as one that contains it" };
   if (ancestors.length >= limits.nestingMax) return depthFault(value, path, ancestors);
   if (--containersLeft < 0) {
     return { code: "EVENT_TOO_LARGE", path, reason: `one of more than ${limits.eventBytesMax / 2} objects` };
@@ -90,11 +84,19 @@ function faultAt(value: unknown, path: readonly PropertyKey[], ancestors: readon
 /** At the depth bound: a cycle is named as one, if following first members closes it. */
 function depthFault(value: object, path: readonly PropertyKey[], ancestors: readonly object[]): JsonFault {
   const seen = new Set<unknown>(ancestors);
-  for (let next: unknown = value; typeof next === "object" && next !== null; next = Object.values(next).find(isObject)) {
+  for (
+    let next: unknown = value;
+    typeof next === "object" && next !== null;
+    next = Object.values(next).find(isObject)
+  ) {
     if (seen.has(next)) return { code: "INVALID_DATA", path: path.slice(0, 3), reason: "part of a cycle" };
     seen.add(next);
   }
-  return { code: "NESTING_TOO_DEEP", path: path.slice(0, 3), reason: `the beginning of more than ${limits.nestingMax} levels` };
+  return {
+    code: "NESTING_TOO_DEEP",
+    path: path.slice(0, 3),
+    reason: `the beginning of more than ${limits.nestingMax} levels`,
+  };
 }
 
 function isObject(value: unknown): value is object {
@@ -102,22 +104,16 @@ function isObject(value: unknown): value is object {
 }
 
 function scalarName(value: unknown): string {
-  switch (typeof value) {
-    case "number":
-      return String(value);
-    case "bigint":
-      return "a bigint (give a number, or text)";
-    case "undefined":
-      return "undefined";
-    default:
-      return `a ${typeof value}`;
-  }
+  if (typeof value === "number" || value === undefined) return String(value);
+  return typeof value === "bigint" ? "a bigint (give a number, or text)" : `a ${typeof value}`;
 }
 
 function objectName(value: object): string {
   const name: unknown = (value as { readonly constructor?: { readonly name?: unknown } }).constructor?.name;
   if (value instanceof Date) return "a Date (give its text: toISOString())";
-  return typeof name === "string" && name !== "" && name !== "Object" ? `an instance of ${name} (give a plain object)` : "no plain object";
+  return typeof name === "string" && name !== "" && name !== "Object"
+    ? `an instance of ${name} (give a plain object)`
+    : "no plain object";
 }
 
 /** Whether the JSON text nests deeper than `limits.nestingMax`, found in one pass over its characters. */

@@ -19,10 +19,16 @@ export function isPosition(token: unknown): token is Position {
 }
 
 /** Throws INVALID_OPTION on a malformed token and on one of another epoch (details: `epoch`, `expected`). */
-export function parsePosition(token: string, epoch: string): { readonly slot: Slot; readonly position: PositionNumber } {
+export function parsePosition(
+  token: string,
+  epoch: string,
+): { readonly slot: Slot; readonly position: PositionNumber } {
   const parts = typeof token === "string" ? splitPosition(token) : undefined;
   if (parts === undefined) {
-    throw new FactlogError("INVALID_OPTION", `${JSON.stringify(token)} is no position: give one as an event or a receipt shows it.`);
+    throw new FactlogError(
+      "INVALID_OPTION",
+      `${JSON.stringify(token)} is no position: give one as an event or a receipt shows it.`,
+    );
   }
   if (parts.epoch !== epoch) {
     throw new FactlogError(
@@ -34,7 +40,9 @@ export function parsePosition(token: string, epoch: string): { readonly slot: Sl
   return parts;
 }
 
-function splitPosition(token: string): { readonly epoch: string; readonly slot: Slot; readonly position: PositionNumber } | undefined {
+function splitPosition(
+  token: string,
+): { readonly epoch: string; readonly slot: Slot; readonly position: PositionNumber } | undefined {
   const match = form.exec(token);
   if (match === null) return undefined;
   const slot = Number(match[2]);

@@ -12,7 +12,11 @@ export type Out<S extends AnySchema> = StandardSchemaV1.InferOutput<S>;
 export function isSchema(value: unknown): value is AnySchema {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return false;
   const standard = (value as { readonly "~standard"?: unknown })["~standard"];
-  return typeof standard === "object" && standard !== null && typeof (standard as AnySchema["~standard"]).validate === "function";
+  return (
+    typeof standard === "object" &&
+    standard !== null &&
+    typeof (standard as AnySchema["~standard"]).validate === "function"
+  );
 }
 
 /** Runs a schema. `what` names it in the message. Throws SCHEMA_ASYNC when it answers with a promise. */

@@ -18,7 +18,10 @@ export interface UpcastStep {
 /** A pure step from version `from` to `from + 1`. `schema` types and checks the old form. Throws INVALID_DEFINITION. */
 export function upcast<S extends AnySchema>(from: number, schema: S, up: (old: Out<S>) => Json): Upcast {
   if (!Number.isSafeInteger(from) || from < 1) {
-    throw new FactlogError("INVALID_DEFINITION", `upcast from version ${String(from)}: give a whole number of at least 1.`);
+    throw new FactlogError(
+      "INVALID_DEFINITION",
+      `upcast from version ${String(from)}: give a whole number of at least 1.`,
+    );
   }
   if (!isSchema(schema)) {
     throw new FactlogError("INVALID_DEFINITION", `upcast from version ${from}: its schema is no Standard Schema.`);
@@ -31,7 +34,11 @@ export function upcast<S extends AnySchema>(from: number, schema: S, up: (old: O
 }
 
 /** One step for each version below `version`; gaps, duplicates and strangers throw INVALID_DEFINITION. */
-export function upcastChain(type: string, version: number, upcasts: readonly Upcast[]): ReadonlyMap<number, UpcastStep> {
+export function upcastChain(
+  type: string,
+  version: number,
+  upcasts: readonly Upcast[],
+): ReadonlyMap<number, UpcastStep> {
   const refuse = (message: string): FactlogError =>
     new FactlogError("INVALID_DEFINITION", `${type}: ${message}`, { details: { type, option: "upcasts" } });
   const chain = new Map<number, UpcastStep>();
@@ -43,7 +50,8 @@ export function upcastChain(type: string, version: number, upcasts: readonly Upc
     chain.set(entry.from, step);
   }
   for (let from = 1; from < version; from++) {
-    if (!chain.has(from)) throw refuse(`it is at version ${version}, but no upcast starts from ${from}: add upcast(${from}, ...).`);
+    if (!chain.has(from))
+      throw refuse(`it is at version ${version}, but no upcast starts from ${from}: add upcast(${from}, ...).`);
   }
   return chain;
 }

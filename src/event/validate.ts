@@ -20,7 +20,9 @@ export function validateData(type: string, schema: AnySchema, data: unknown, tex
   const result = runSchema(schema, data, type);
   if (result.issues !== undefined) {
     const issues = issuesOf(result);
-    throw new FactlogError("INVALID_DATA", `${type}: ${issuesText(issues)}. Nothing was stored.`, { details: { type, issues } });
+    throw new FactlogError("INVALID_DATA", `${type}: ${issuesText(issues)}. Nothing was stored.`, {
+      details: { type, issues },
+    });
   }
   return { text: wire, plain: sameJson(data, result.value) };
 }
@@ -29,9 +31,13 @@ function jsonTextOf(type: string, data: unknown): string {
   const fault = jsonFault(data);
   if (fault === undefined) return JSON.stringify(data);
   const path = pathText(fault.path);
-  throw new FactlogError(fault.code, `${type}: ${path === "" ? "data" : path} is ${fault.reason}. Nothing was stored.`, {
-    details: { type, issues: [{ path, message: `is ${fault.reason}` }] },
-  });
+  throw new FactlogError(
+    fault.code,
+    `${type}: ${path === "" ? "data" : path} is ${fault.reason}. Nothing was stored.`,
+    {
+      details: { type, issues: [{ path, message: `is ${fault.reason}` }] },
+    },
+  );
 }
 
 function checkDataSize(type: string, text: string): void {
@@ -56,20 +62,30 @@ export function validate(schema: AnySchema, value: unknown, what: string): { rea
 /** Parses JSON text after its bounds have been checked. Throws INVALID_DATA, NESTING_TOO_DEEP, EVENT_TOO_LARGE. */
 export function parseData(type: string, text: string): unknown {
   if (typeof text !== "string" || !text.isWellFormed()) {
-    throw new FactlogError("INVALID_DATA", `${type}: data is no well-formed text. Nothing was stored.`, { details: { type } });
+    throw new FactlogError("INVALID_DATA", `${type}: data is no well-formed text. Nothing was stored.`, {
+      details: { type },
+    });
   }
   checkDataSize(type, text);
   if (nestsTooDeep(text)) {
-    throw new FactlogError("NESTING_TOO_DEEP", `${type}: data has more than ${limits.nestingMax} levels. Nothing was stored.`, {
-      details: { type, limit: limits.nestingMax },
-    });
+    throw new FactlogError(
+      "NESTING_TOO_DEEP",
+      `${type}: data has more than ${limits.nestingMax} levels. Nothing was stored.`,
+      {
+        details: { type, limit: limits.nestingMax },
+      },
+    );
   }
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new FactlogError("INVALID_DATA", `${type}: data is no JSON: ${(cause as Error).message}. Nothing was stored.`, {
-      cause,
-      details: { type, issues: [{ path: "", message: (cause as Error).message }] },
-    });
+    throw new FactlogError(
+      "INVALID_DATA",
+      `${type}: data is no JSON: ${(cause as Error).message}. Nothing was stored.`,
+      {
+        cause,
+        details: { type, issues: [{ path: "", message: (cause as Error).message }] },
+      },
+    );
   }
 }
