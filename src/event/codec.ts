@@ -25,14 +25,14 @@ import { validateData } from "./validate.ts";
 type Summed = Omit<EncodedEvent, "crc" | "schema" | "plain">;
 
 /**
- * crc32 over every field but `schema` and `plain`. Fields are divided by U+0000, which none of them can hold, and an
- * absent key or group differs from an empty one.
+ * crc32 over every field but `schema` and `plain`, data last. Fields are divided by U+0000, which none of them can hold,
+ * and an absent key or group differs from an empty one. One call over one text: two chained ones cost twice as much.
  */
 export function checksum(event: Summed): number {
+  const { source, id, type, timeMs, version, attributes, data } = event;
   const key = event.key === undefined ? "" : `=${event.key}`;
   const group = event.group === undefined ? "" : `=${event.group}`;
-  const head = `${event.source}\0${event.id}\0${event.type}\0${key}\0${group}\0${event.timeMs}\0${event.version}\0${event.attributes}\0`;
-  return crc32(event.data, crc32(head));
+  return crc32(`${source}\0${id}\0${type}\0${key}\0${group}\0${timeMs}\0${version}\0${attributes}\0${data}`);
 }
 
 export function isIntact(event: EncodedEvent): boolean {

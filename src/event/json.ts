@@ -43,8 +43,9 @@ function isJsonContainer(value: object, depth: number): boolean {
 
 /** An object literal, of whatever realm, or one without a prototype. */
 function isPlainObject(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  if (prototype === Object.prototype || prototype === null) return true;
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "isPrototypeOf");
 }
 
 /** The slow twin of `isJson`: knows the path. */
@@ -58,49 +59,24 @@ function faultAt(value: unknown, path: readonly PropertyKey[], ancestors: readon
   if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
   if (typeof value === "number" && Number.isFinite(value)) return undefined;
   if (typeof value !== "object") return { code: "INVALID_DATA", path, reason: scalarName(value) };
-  if (ancestors.includes(value))
-    return { code: "INVALID_DATA", path, reason: "the same object as one that contains it" };
-  if (ancestors.length >= limits.nestingMax) return depthFault(value, path, ancestors);
+  if (ancestors.includes(value)) return { code: "INVALID_DATA", path, reason: "an object that contains itself" };
+  if (ancestors.length >= limits.nestingMax) {
+    const reason = `the beginning of more than ${limits.nestingMax} levels`;
+    return { code: "NESTING_TOO_DEEP", path: path.slice(0, 3), reason };
+  }
   if (--containersLeft < 0) {
     return { code: "EVENT_TOO_LARGE", path, reason: `one of more than ${limits.eventBytesMax / 2} objects` };
   }
   if (!Array.isArray(value) && !isPlainObject(value)) return { code: "INVALID_DATA", path, reason: objectName(value) };
   const within = [...ancestors, value];
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index++) {
-      const fault = faultAt(value[index], [...path, index], within);
-      if (fault !== undefined) return fault;
-    }
-    return undefined;
-  }
-  for (const name in value) {
-    const member: unknown = (value as Record<string, unknown>)[name];
-    const fault = member === undefined ? undefined : faultAt(member, [...path, name], within);
+  const members: Iterable<readonly [PropertyKey, unknown]> = Array.isArray(value)
+    ? value.entries()
+    : Object.entries(value).filter(([, member]) => member !== undefined);
+  for (const [name, member] of members) {
+    const fault = faultAt(member, [...path, name], within);
     if (fault !== undefined) return fault;
   }
   return undefined;
-}
-
-/** At the depth bound: a cycle is named as one, if following first members closes it. */
-function depthFault(value: object, path: readonly PropertyKey[], ancestors: readonly object[]): JsonFault {
-  const seen = new Set<unknown>(ancestors);
-  for (
-    let next: unknown = value;
-    typeof next === "object" && next !== null;
-    next = Object.values(next).find(isObject)
-  ) {
-    if (seen.has(next)) return { code: "INVALID_DATA", path: path.slice(0, 3), reason: "part of a cycle" };
-    seen.add(next);
-  }
-  return {
-    code: "NESTING_TOO_DEEP",
-    path: path.slice(0, 3),
-    reason: `the beginning of more than ${limits.nestingMax} levels`,
-  };
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
 }
 
 function scalarName(value: unknown): string {
