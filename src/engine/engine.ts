@@ -1,0 +1,26 @@
+import type { Env } from "../env.ts";
+import type { EventLog } from "./event-log.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** Both ports over one store, or a pairing of a log with another store's ledger. */
+export interface Engine {
+  readonly log: EventLog;
+  readonly ledger: Ledger;
+  /** One line for people: where it is and how durable. */
+  readonly description: string;
+  /** Checks of the store itself, for `doctor`: one entry per finding; empty where all is well. */
+  inspect(): Promise<readonly Finding[]>;
+}
+export interface Finding {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly message: string;
+}
+/** Opens an engine. A value, so that importing opens nothing. */
+export interface EngineHandle {
+  /** Two handles of one store in one process share a connection, a write queue and a session: this names the store. */
+  readonly identity: string;
+  open(env: Env): Promise<Engine>;
+  /** Opens the store's ledger alone, beside a foreign log: emitted events wait in its outbox. Absent: not supported. */
+  openLedger?(env: Env, log: EventLog): Promise<Ledger>;
+}

@@ -1,0 +1,73 @@
+import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
+import type { LogCapabilities } from "./capabilities.ts";
+
+/**
+ * The first port: an append-only log of events in slots. All methods may be called concurrently, and after `close` they
+ * reject with CLOSED (but `wake`). A rejection with a definite code stored nothing; OUTCOME_UNKNOWN may have stored all
+ * or nothing.
+ */
+export interface EventLog {
+  readonly capabilities: LogCapabilities;
+  /** Name of this log's life: changes with a restore or failover. Part of every position outside the process. */
+  readonly epoch: string;
+
+  /**
+   * Appends all or none, in order; durable when it resolves. A known (source, id) with the same content (see
+   * `sameContent`) answers its first place and `duplicate: true`; with other content the call rejects with ID_CONFLICT
+   * (details: index, id). May be called again after OUTCOME_UNKNOWN. Concurrent calls may share one commit.
+   * An event's slot is the engine's choice, a function of the key (of the id where there is no key).
+   */
+  append(batch: readonly EncodedEvent[]): Promise<readonly Appended[]>;
+
+  /**
+   * Events of the named slots, each slot after its own position, ascending within a slot (over all slots where
+   * `totalOrder`); at most `limit` events. `scannedTo` says for each named slot how far this call has looked: no
+   * matching event at or below it was left out, and none will ever newly appear at or below it. `atHead`: nothing
+   * further was there. An engine may stop early after looking at `scanMax` positions.
+   */
+  read(request: ReadRequest): Promise<ReadPage>;
+
+  /** Point reads, in the order asked; undefined where retention took the event. May be slow. */
+  fetch(refs: readonly EventRef[]): Promise<readonly (StoredEvent | undefined)[]>;
+
+  /**
+   * Resolves when something may have been appended (by anyone) since the last call resolved, or after `maxMs` in any
+   * case: a hint, not the truth. Resolves at once when the signal aborts; never rejects. `close` ends the waiting calls;
+   * after it the call resolves at once.
+   */
+  wake(maxMs: number, signal: AbortSignal): Promise<void>;
+
+  /** Head of every slot and the events ever appended of each named type (of all types when none is named), one snapshot. */
+  count(types?: readonly string[]): Promise<HeadCount>;
+
+  /** Waits for calls in flight, then releases everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface Appended {
+  readonly slot: Slot;
+  readonly position: PositionNumber;
+  readonly duplicate: boolean;
+}
+export interface EventRef {
+  readonly slot: Slot;
+  readonly position: PositionNumber;
+}
+export interface ReadRequest {
+  /** Slots that are not named are not read. */
+  readonly after: ReadonlyMap<Slot, PositionNumber>;
+  /** Only these types; all when absent. Others count as looked at. */
+  readonly types?: ReadonlySet<string>;
+  readonly limit: number;
+  readonly scanMax: number;
+}
+export interface ReadPage {
+  readonly events: readonly StoredEvent[];
+  readonly scannedTo: ReadonlyMap<Slot, PositionNumber>;
+  readonly atHead: boolean;
+}
+export interface HeadCount {
+  /** Highest position per slot, 0 where empty; where `totalOrder`, the log's head for every slot. */
+  readonly heads: ReadonlyMap<Slot, PositionNumber>;
+  readonly appended: ReadonlyMap<string, number>;
+}

@@ -1,0 +1,83 @@
+/**
+ * Every bound of the product, in one table, with its reason. Units stand last in the names.
+ * Relations between bounds are asserted in test/limits.test.ts.
+ */
+export const limits = {
+  /** Slots of a new log: at most that many processes share one subscription. Fixed at creation. */
+  slots: 64,
+  /** An event's data, UTF-8 bytes. Facts are small; large things are stored elsewhere and pointed to. */
+  eventBytesMax: 256 * 1024,
+  /** `JSON.parse` accepts a million levels and `JSON.stringify` then overflows the stack: bounded before anything else. */
+  nestingMax: 64,
+  /** Ids and keys, UTF-8 bytes: they are indexed. */
+  keyBytesMax: 512,
+  /** Names of event types, subscriptions, apps, sources: characters. */
+  nameLengthMax: 200,
+  /** All attributes but data together, UTF-8 bytes. */
+  attributesBytesMax: 16 * 1024,
+  /** Events of one `publishAll`: it is one transaction. */
+  batchEventsMax: 10_000,
+  /** One value of `ctx.state`, UTF-8 bytes: it is read with every delivery of its key. */
+  stateBytesMax: 64 * 1024,
+  /** Events emitted by one delivery. */
+  emitsMax: 1_000,
+  /** Statements queued by one delivery. */
+  writesMax: 1_000,
+  /** Stored text of a thrown value, UTF-8 bytes. */
+  errorBytesMax: 8 * 1024,
+  /** Failures kept per dead letter; the first and the newest stay. */
+  failuresKeptMax: 50,
+  /** Publishes waiting for their commit in one process; beyond it `publish` rejects with BUSY. */
+  publishesWaitingMax: 100_000,
+  /** Events in one group commit: bounds how long the event loop stands still. */
+  commitEventsMax: 4_096,
+
+  attemptsMax: 8,
+  crashesMax: 5,
+  backoffFirstMs: 1_000,
+  backoffMaxMs: 15 * 60_000,
+  backoffFactor: 6,
+  /** A delivery that a dead session was running is due again after this long. */
+  crashDelayMs: 1_000,
+  /** A delivery newer than the code is looked at again after this long. */
+  awaitDeployMs: 15_000,
+  handlerTimeoutMs: 5 * 60_000,
+  /** A handler past its timeout that does not settle is given up after this long; it keeps its place in flight. */
+  abandonAfterMs: 30_000,
+  /** A delivery that runs longer gets a row of its own, so that it pins no slot. */
+  detachAfterMs: 5_000,
+  leaseMs: 15_000,
+  leaseMinMs: 100,
+  /** Beats per lease: a session may miss several before anyone takes it for dead. */
+  beatsPerLease: 5,
+  /** Where the death of a process is noticed at once: how often to look. */
+  deathPollMs: 500,
+  concurrency: 16,
+  concurrencyMax: 10_000,
+
+  checkpointMs: 100,
+  checkpointEvents: 10_000,
+  pageEvents: 1_000,
+  /** Positions one read may look at when little of them matches. */
+  scanMax: 10_000,
+  /** Events read but not started, per subscription and process. */
+  readAheadMax: 4_000,
+  /** How far claims run ahead of what was started, in positions. */
+  claimAheadMin: 64,
+  claimAheadMax: 65_536,
+  /** Runs of closed positions above `low`, per slot; beyond it the oldest gap's delivery is detached. */
+  rangesMax: 4_096,
+  /** Held rows per subscription; at the bound its slots stop reading. */
+  heldMax: 1_000_000,
+  /** Rows fetched per look for due deliveries. */
+  duePageRows: 256,
+  /** A look for due rows that nobody announced (another process redrove one). */
+  duePollMs: 1_000,
+  /** Longest wait for a hint that something was appended. */
+  wakeMaxMs: 250,
+  /** BEGIN is retried by the runtime for this long, then STORE_BUSY. */
+  busyMaxMs: 5_000,
+  graceMs: 30_000,
+  closeGraceMs: 10_000,
+  dedupeWindowMs: 24 * 3_600_000,
+} as const;

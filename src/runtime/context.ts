@@ -1,0 +1,220 @@
+import type { EmitOptions, HandlerContext, Logger, Receipt } from "../app/context.ts";
+import type { Statement } from "../app/sql.ts";
+import type { SubscriptionSpec } from "../app/subscription.ts";
+import type { Effects } from "../engine/ledger.ts";
+import { FactlogError } from "../errors.ts";
+import { encodeEvent } from "../event/codec.ts";
+import type { NewEvent, RecordedEvent } from "../event/define.ts";
+import type { EncodedEvent } from "../event/stored-event.ts";
+import { validate } from "../event/validate.ts";
+import { limits } from "../limits.ts";
+import { type DeliveryIdentity, derivedEventId, idempotencyKey } from "./identity.ts";
+import type { Delivery } from "./slot-work.ts";
+
+/** What a context needs of the runtime around it. */
+export interface ContextHost {
+  readonly spec: SubscriptionSpec;
+  readonly source: string;
+  readonly logger: Logger;
+  now(): number;
+  uuid(): string;
+  announce(delivery: Delivery, event: EncodedEvent): Promise<Receipt>;
+}
+
+type Ended = "SETTLED" | "HANDLER_TIMEOUT" | "LEASE_LOST" | "SHUTDOWN";
+
+/** `ctx` of one attempt: queues effects until the settle, and refuses once the attempt has ended. */
+export class DeliveryContext implements HandlerContext {
+  readonly #host: ContextHost;
+  readonly #delivery: Delivery;
+  readonly #event: RecordedEvent;
+  #controller: AbortController | undefined;
+  #ended: Ended | undefined;
+  #emits: EncodedEvent[] | undefined;
+  #writes: Statement[] | undefined;
+  #occurrences: Map<string, number> | undefined;
+  #state: StateCell | undefined;
+  #identity: DeliveryIdentity | undefined;
+  #logger: Logger | undefined;
+
+  constructor(host: ContextHost, delivery: Delivery, event: RecordedEvent) {
+    this.#host = host;
+    this.#delivery = delivery;
+    this.#event = event;
+  }
+
+  get attempt(): number {
+    return this.#delivery.failures + 1;
+  }
+  get mode(): "live" | "backfill" | "replay" | "redrive" {
+    return this.#delivery.redriven ? "redrive" : "live";
+  }
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#ended !== undefined) this.#controller.abort(reason(this.#ended));
+    }
+    return this.#controller.signal;
+  }
+  get logger(): Logger {
+    this.#logger ??= withFields(this.#host.logger, {
+      subscription: this.#host.spec.name,
+      event: this.#event.id,
+      attempt: this.attempt,
+    });
+    return this.#logger;
+  }
+  get state(): StateCell {
+    if (this.#state === undefined) {
+      throw new FactlogError("INVALID_OPTION", `${this.#host.spec.name} declares no state: add \`state: { schema, initial }\`.`);
+    }
+    return this.#state;
+  }
+
+  idempotencyKey(name: string): string {
+    return idempotencyKey(this.#who(), name);
+  }
+
+  emit(event: NewEvent, options: EmitOptions = {}): void {
+    this.#requireOpen("emit");
+    this.#emits ??= [];
+    if (this.#emits.length >= limits.emitsMax) {
+      throw new FactlogError("INVALID_OPTION", `one delivery may emit ${limits.emitsMax} events: emit fewer, or publish a batch of its own.`);
+    }
+    this.#emits.push(this.#encode(event, options));
+  }
+
+  write(statement: Statement): void {
+    this.#requireOpen("write");
+    this.#writes ??= [];
+    if (this.#writes.length >= limits.writesMax) {
+      throw new FactlogError("INVALID_OPTION", `one delivery may queue ${limits.writesMax} statements: write fewer.`);
+    }
+    this.#writes.push(statement);
+  }
+
+  async announce(event: NewEvent, options: EmitOptions = {}): Promise<Receipt> {
+    this.#requireOpen("announce");
+    return this.#host.announce(this.#delivery, this.#encode(event, options));
+  }
+
+  // ── the runtime's side ──
+  /** Gives the handler its state. `text`: what is stored; undefined: the initial value. */
+  loadState(key: string, text: string | undefined): void {
+    const options = this.#host.spec.state;
+    if (options !== undefined) this.#state = new StateCell(options, key, text, () => this.#requireOpen("state"));
+  }
+  /** What the attempt wants done, if anything. Call once, when the handler has returned. */
+  effects(): Effects | undefined {
+    const state = this.#state?.change();
+    if (this.#emits === undefined && this.#writes === undefined && state === undefined) return undefined;
+    const effects = { position: this.#delivery.event.position, emits: this.#emits ?? [], writes: this.#writes ?? [] };
+    return state === undefined ? effects : { ...effects, state };
+  }
+  /** The attempt is over: the signal aborts with this code, and every verb refuses. Idempotent; the first code stands. */
+  end(code: Ended): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = code;
+    this.#controller?.abort(reason(code));
+  }
+
+  #encode(event: NewEvent, options: EmitOptions): EncodedEvent {
+    const { emits, name } = this.#host.spec;
+    if (emits !== undefined && !emits.has(event.type)) {
+      throw new FactlogError("EMIT_NOT_DECLARED", `${name} does not declare ${event.type}: add it to \`emits\`.`);
+    }
+    const given = options.attributes === undefined ? event : withAttributes(event, options.attributes);
+    return encodeEvent(given, {
+      source: this.#host.source,
+      nowMs: this.#host.now(),
+      uuid: () => derivedEventId(this.#who(), event.type, options.name ?? this.#occurrence(event.type)),
+      correlationId: this.#event.correlationId,
+      causationId: this.#event.id,
+      ...(this.#event.traceparent === undefined ? {} : { traceparent: this.#event.traceparent }),
+      ...(this.#event.tracestate === undefined ? {} : { tracestate: this.#event.tracestate }),
+    });
+  }
+  #occurrence(type: string): string {
+    this.#occurrences ??= new Map();
+    const count = this.#occurrences.get(type) ?? 0;
+    this.#occurrences.set(type, count + 1);
+    return `#${count}`;
+  }
+  #who(): DeliveryIdentity {
+    this.#identity ??= {
+      subscription: this.#host.spec.name,
+      source: this.#event.source,
+      eventId: this.#event.id,
+      timeMs: this.#delivery.event.timeMs,
+      scope: this.#delivery.scope,
+    };
+    return this.#identity;
+  }
+  #requireOpen(verb: string): void {
+    if (this.#ended === undefined) return;
+    const why = this.#ended === "SETTLED" ? "its handler has returned: await everything in the handler" : `the attempt has ended (${this.#ended})`;
+    throw new FactlogError("EMIT_TOO_LATE", `ctx.${verb} came too late: ${why}. Nothing was recorded.`);
+  }
+}
+
+/** `ctx.state`: one JSON value per key. */
+export class StateCell {
+  readonly #options: NonNullable<SubscriptionSpec["state"]>;
+  readonly #key: string;
+  readonly #check: () => void;
+  readonly #before: string | undefined;
+  #after: string | undefined;
+
+  constructor(options: NonNullable<SubscriptionSpec["state"]>, key: string, text: string | undefined, check: () => void) {
+    this.#options = options;
+    this.#key = key;
+    this.#check = check;
+    this.#before = text;
+    this.#after = text;
+  }
+  /** A fresh copy each time: changing it changes nothing until `set`. */
+  get(): unknown {
+    if (this.#after === undefined) return structuredClone(this.#options.initial);
+    return validate(this.#options.schema, JSON.parse(this.#after) as unknown, "state").value;
+  }
+  /** Throws STATE_INVALID where the value is no JSON, too large or refused by the schema. */
+  set(next: unknown): void {
+    this.#check();
+    const text = JSON.stringify(next) as string | undefined;
+    if (text === undefined || Buffer.byteLength(text) > limits.stateBytesMax) {
+      throw new FactlogError("STATE_INVALID", `a state is one JSON value of at most ${limits.stateBytesMax} bytes. Nothing was stored.`);
+    }
+    validate(this.#options.schema, JSON.parse(text) as unknown, "state");
+    this.#after = text;
+  }
+  delete(): void {
+    this.#check();
+    this.#after = undefined;
+  }
+  change(): { readonly key: string; readonly value: string | undefined } | undefined {
+    return this.#after === this.#before ? undefined : { key: this.#key, value: this.#after };
+  }
+}
+
+function reason(code: Ended): FactlogError {
+  const messages = {
+    SETTLED: "the attempt is over",
+    HANDLER_TIMEOUT: "the handler ran past its timeout",
+    LEASE_LOST: "another worker holds this delivery now; this result is discarded",
+    SHUTDOWN: "the worker is shutting down; the delivery runs again elsewhere, uncharged",
+  };
+  return new FactlogError(code, messages[code]);
+}
+
+function withAttributes(event: NewEvent, attributes: NewEvent["attributes"]): NewEvent {
+  return Object.create(event, { attributes: { value: { ...event.attributes, ...attributes }, enumerable: true } }) as NewEvent;
+}
+
+function withFields(logger: Logger, fields: object): Logger {
+  return {
+    debug: (message, more) => logger.debug(message, { ...fields, ...more }),
+    info: (message, more) => logger.info(message, { ...fields, ...more }),
+    warn: (message, more) => logger.warn(message, { ...fields, ...more }),
+    error: (message, more) => logger.error(message, { ...fields, ...more }),
+  };
+}

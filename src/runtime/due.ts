@@ -1,0 +1,143 @@
+import type { DeliveryRow } from "../engine/ledger.ts";
+import type { Timer } from "../env.ts";
+import type { StoredEvent } from "../event/stored-event.ts";
+import { limits } from "../limits.ts";
+import type { Runner } from "./runner.ts";
+import type { Delivery, SlotWork } from "./slot-work.ts";
+
+/** Finds delivery rows that are due in the slots held here, and puts them in front of their lanes. */
+export class DueRows {
+  readonly #runner: Runner;
+  readonly #active = new Map<string, Delivery>();
+  #timer: Timer | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+  #looking: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(runner: Runner) {
+    this.#runner = runner;
+  }
+  /** Rows that were found and are not settled yet. */
+  get active(): number {
+    return this.#active.size;
+  }
+  start(): void {
+    this.at(0);
+  }
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+  /** A row is due at this time (wall clock). */
+  at(dueMs: number): void {
+    if (this.#stopped || dueMs >= this.#timerMs) return;
+    this.#timer?.cancel();
+    this.#timerMs = dueMs;
+    this.#timer = this.#runner.world.env.after(dueMs - this.#runner.world.env.now(), () => {
+      this.#timerMs = Number.POSITIVE_INFINITY;
+      this.look();
+    });
+  }
+  /** Looks soon; several calls are one look. */
+  look(): void {
+    void this.lookNow().catch((error: unknown) => this.#runner.world.fail(error));
+  }
+  /** Resolves when a look that began after this call is through. */
+  async lookNow(): Promise<void> {
+    if (this.#looking !== undefined) {
+      this.#again = true;
+      return this.#looking;
+    }
+    this.#looking = (async () => {
+      do {
+        this.#again = false;
+        await this.#look();
+      } while (this.#again);
+    })().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const { world, slots } = this.#runner;
+    if (this.#stopped) return;
+    const nowMs = world.env.now();
+    this.at(nowMs + limits.duePollMs);
+    const mine = [...slots.values()].filter((slot) => !slot.leaving);
+    if (this.#runner.halted || mine.length === 0 || this.#active.size > limits.duePageRows) return;
+    const rows = await world.ledger.deliveries({
+      kind: "due",
+      slots: mine.map((slot) => slot.lease),
+      dueMs: nowMs + limits.duePollMs,
+      limit: limits.duePageRows + this.#active.size,
+    });
+    const due = rows.filter((row) => (row.dueMs ?? 0) <= nowMs && !this.#active.has(keyOf(row.slot, row.position)));
+    const next = rows.find((row) => (row.dueMs ?? 0) > nowMs);
+    if (next !== undefined) this.at(next.dueMs ?? 0);
+    if (due.length > 0) this.#enqueue(due, await this.#events(due));
+  }
+  async #events(rows: readonly DeliveryRow[]): Promise<readonly (StoredEvent | undefined)[]> {
+    const refs = rows.filter((row) => row.event === undefined).map((row) => ({ slot: row.eventSlot, position: row.position }));
+    const fetched = refs.length === 0 ? [] : await this.#runner.world.log.fetch(refs);
+    let at = 0;
+    return rows.map((row) => row.event ?? fetched[at++]);
+  }
+  #enqueue(rows: readonly DeliveryRow[], events: readonly (StoredEvent | undefined)[]): void {
+    for (const [i, row] of rows.entries()) {
+      const slot = this.#runner.slots.get(row.slot);
+      if (slot === undefined || slot.leaving || this.#stopped || this.#active.has(keyOf(row.slot, row.position))) continue;
+      const event = events[i] ?? vanished(row);
+      const delivery: Delivery = {
+        slot,
+        event,
+        key: this.#runner.laneKey(event),
+        lane: undefined,
+        settled: true,
+        row: { token: row.rowToken, started: false },
+        failures: row.failures,
+        crashes: row.crashes,
+        scope: row.scope,
+        redriven: row.redriven,
+      };
+      this.#active.set(keyOf(row.slot, row.position), delivery);
+      this.#runner.enqueue(delivery);
+    }
+    this.#runner.pump();
+  }
+
+  /** The row says running before the handler runs. */
+  begin(delivery: Delivery): void {
+    const { row, slot, event } = delivery;
+    if (row === undefined) return;
+    const change = { kind: "start", lease: slot.lease, position: event.position, rowToken: row.token } as const;
+    this.#runner.world.settler.submit(change, (result) => {
+      if (result.status !== "ok") {
+        this.forget(delivery);
+        return this.#runner.release(delivery);
+      }
+      delivery.row = { token: row.token + 1, started: true };
+      this.#runner.run(delivery);
+    });
+  }
+  forget(delivery: Delivery): void {
+    const key = keyOf(delivery.slot.lease.slot, delivery.event.position);
+    if (this.#active.get(key) === delivery) this.#active.delete(key);
+  }
+  forgetSlot(slot: SlotWork): void {
+    for (const delivery of [...this.#active.values()]) {
+      if (delivery.slot === slot && delivery.row?.started !== true) this.forget(delivery);
+    }
+  }
+}
+
+const keyOf = (slot: number, position: number): string => `${slot}.${position}`;
+
+/** Retention took the event: what its row remembers, with a checksum that cannot be right, so that it is set aside. */
+function vanished(row: DeliveryRow): StoredEvent {
+  return {
+    source: "", id: row.eventId, type: "", key: row.key === "" ? undefined : row.key, group: undefined, timeMs: row.atMs, attributes: "", data: "", version: 0, schema: "",
+    plain: false, crc: -1, slot: row.eventSlot, position: row.position, recordedMs: row.atMs,
+  };
+}

@@ -1,0 +1,90 @@
+import type { Engine } from "../engine/engine.ts";
+import { pause, type Env } from "../env.ts";
+import { FactlogError } from "../errors.ts";
+import type { AnyEventType, EventOf } from "../event/define.ts";
+import type { StoredEvent } from "../event/stored-event.ts";
+import { limits } from "../limits.ts";
+import { deadLetterId } from "./dead-letter-id.ts";
+import { type Outstanding, outstanding } from "./outstanding.ts";
+import { type ReadOptions, View, walk } from "./read.ts";
+
+export type Frame<E> =
+  | { readonly kind: "event"; readonly event: E }
+  /** A delivery of this correlation changed for good or for long. `reason`: the dead letter's id and its error. */
+  | { readonly kind: "delivery"; readonly subscription: string; readonly eventId: string; readonly status: "dead" | "resumed"; readonly reason: string }
+  /** Last frame: nothing of this correlation is pending any more. */
+  | { readonly kind: "end"; readonly status: "settled" | "dead" };
+
+/** Live events from `from` on, without end; of a correlation, also what became of its deliveries, and an end frame. */
+export async function* follow<E extends AnyEventType>(engine: Engine, options: ReadOptions<E>): AsyncGenerator<Frame<EventOf<E>>> {
+  const { correlationId } = options;
+  const signal = options.signal ?? new AbortController().signal;
+  const view = new View(options.on, engine.log.epoch);
+  // What is pending of a correlation follows from all its events, whatever types the caller wants to see.
+  const types = correlationId === undefined ? view.types : undefined;
+  const steps = await walk(engine.log, { ...options, types }, options.from ?? (correlationId === undefined ? "now" : "beginning"));
+  const seen: StoredEvent[] = [];
+  const dead = new Map<string, { readonly subscription: string; readonly eventId: string }>();
+  while (!signal.aborted) {
+    const owed = correlationId !== undefined && steps.atHead && seen.length > 0 ? await outstanding(engine.log, engine.ledger, seen) : undefined;
+    const page = await steps.next();
+    for (const stored of page) if (view.shows(stored)) yield { kind: "event", event: view.decode(stored) };
+    if (correlationId !== undefined) seen.push(...page);
+    if (owed !== undefined) yield* changes(owed, dead);
+    // Nothing was owed before this page was read, and it held nothing: nothing can follow.
+    if (owed?.pending === 0 && page.length === 0 && steps.atHead) {
+      yield { kind: "end", status: owed.dead.length > 0 ? "dead" : "settled" };
+      return;
+    }
+    if (steps.atHead && page.length === 0) await engine.log.wake(limits.wakeMaxMs, signal);
+  }
+}
+
+function* changes(owed: Outstanding, known: Map<string, { readonly subscription: string; readonly eventId: string }>): Generator<Frame<never>> {
+  const now = new Set<string>();
+  for (const { subscription, row } of owed.dead) {
+    const id = deadLetterId(subscription, row);
+    now.add(id);
+    if (known.has(id)) continue;
+    known.set(id, { subscription, eventId: row.eventId });
+    yield { kind: "delivery", subscription, eventId: row.eventId, status: "dead", reason: `${id}: ${row.failure?.error.split("\n")[0] ?? row.failure?.class ?? "unknown"}` };
+  }
+  for (const [id, { subscription, eventId }] of [...known]) {
+    if (now.has(id)) continue;
+    known.delete(id);
+    yield { kind: "delivery", subscription, eventId, status: "resumed", reason: `${id} was redriven or discarded` };
+  }
+}
+
+/**
+ * The first of these facts in the correlation; facts already there count. Rejects with TIMEOUT, and with DELIVERY_DEAD as
+ * soon as the chain has died: nothing of it is pending, and something of it is dead.
+ */
+export async function until<E extends AnyEventType>(
+  env: Env, engine: Engine, correlationId: string, type: E | readonly E[],
+  options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly from: ReadOptions["from"] },
+): Promise<EventOf<E>> {
+  const over = new AbortController();
+  const cancel = (): void => over.abort();
+  options.signal?.addEventListener("abort", cancel, { once: true });
+  void pause(env, options.timeoutMs, over.signal).then(cancel);
+  const names = (Array.isArray(type) ? (type as readonly E[]) : [type as E]).map((each) => each.type).join(" or ");
+  let died: string | undefined;
+  try {
+    options.signal?.throwIfAborted();
+    const from = options.from === undefined ? {} : { from: options.from };
+    for (;;) {
+      for await (const frame of follow(engine, { on: type, correlationId, signal: over.signal, ...from })) {
+        if (frame.kind === "event") return frame.event;
+        if (frame.kind === "delivery" && frame.status === "dead") died = frame.reason;
+        if (frame.kind === "end" && frame.status === "dead") throw new FactlogError("DELIVERY_DEAD", `no ${names} can come: ${died}. Mend it, then \`factlog dead redrive\`.`, { details: { correlationId, deadLetter: died } });
+      }
+      options.signal?.throwIfAborted();
+      if (over.signal.aborted) throw new FactlogError("TIMEOUT", `no ${names} within ${options.timeoutMs} ms. It may still come: ask again with the same receipt.`, { details: { correlationId }, retryable: true });
+      await engine.log.wake(limits.wakeMaxMs, over.signal);
+    }
+  } finally {
+    options.signal?.removeEventListener("abort", cancel);
+    over.abort();
+  }
+}

@@ -1,0 +1,121 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { SubscriptionSpec } from "../app/subscription.ts";
+import { verdictOf } from "../app/verdicts.ts";
+import type { Outcome } from "../delivery/outcome.ts";
+import type { Effects } from "../engine/ledger.ts";
+import { FactlogError, hasCode } from "../errors.ts";
+import { decodeEvent } from "../event/decode.ts";
+import type { EventDefinition, RecordedEvent } from "../event/define.ts";
+import { type ContextHost, DeliveryContext } from "./context.ts";
+import type { Delivery } from "./slot-work.ts";
+
+/** The fact that is being handled: what a handler publishes inherits its correlation. */
+export const handling: AsyncLocalStorage<RecordedEvent> = new AsyncLocalStorage();
+
+/** One run of the handler. */
+export class Attempt {
+  readonly delivery: Delivery;
+  readonly startedMs: number;
+  context: DeliveryContext | undefined;
+  /** User code ran past its timeout: whatever it returns is a failure. */
+  timedOut = false;
+  /** Its outcome was told; what still comes from the handler is ignored. */
+  told = false;
+
+  constructor(delivery: Delivery, startedMs: number) {
+    this.delivery = delivery;
+    this.startedMs = startedMs;
+  }
+}
+
+export interface HandlerDesk {
+  readonly spec: SubscriptionSpec;
+  readonly definitions: ReadonlyMap<string, EventDefinition>;
+  readonly epoch: string;
+  readonly host: ContextHost;
+  loadState(key: string): Promise<string | undefined>;
+  /** Called once per attempt, when user code has returned (or never ran). */
+  finished(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void;
+}
+
+/** Decode, filter, load state, call the handler, tell the outcome. Never throws. */
+export function handle(desk: HandlerDesk, attempt: Attempt): void {
+  const event = readable(desk, attempt);
+  if (event === undefined) return;
+  if (desk.spec.filter !== undefined && !wanted(desk, attempt, event)) return;
+  const context = new DeliveryContext(desk.host, attempt.delivery, event);
+  attempt.context = context;
+  if (desk.spec.state === undefined) return call(desk, attempt, event, context);
+  const key = desk.spec.order === "log" ? "" : attempt.delivery.event.key;
+  if (key === undefined) return desk.finished(attempt, { kind: "non-retryable", error: stateless(desk, event) }, undefined);
+  desk.loadState(key).then(
+    (text) => {
+      context.loadState(key, text);
+      call(desk, attempt, event, context);
+    },
+    (error: unknown) => desk.finished(attempt, { kind: "failed", class: "error", error }, undefined),
+  );
+}
+
+function stateless(desk: HandlerDesk, event: RecordedEvent): FactlogError {
+  return new FactlogError("STATE_INVALID", `${desk.spec.name} keeps a state per key, and ${event.type} ${event.id} has no key: give the event a key.`);
+}
+
+function readable(desk: HandlerDesk, attempt: Attempt): RecordedEvent | undefined {
+  const stored = attempt.delivery.event;
+  try {
+    const definition = desk.definitions.get(stored.type);
+    if (definition === undefined) throw new FactlogError("POISON", `${desk.spec.name} got ${stored.type}, which it does not read.`);
+    return decodeEvent(stored, definition, desk.epoch);
+  } catch (error) {
+    const kind = hasCode(error, "AWAIT_DEPLOY") ? "await-deploy" : "poison";
+    desk.finished(attempt, { kind, error }, undefined);
+    return undefined;
+  }
+}
+
+function wanted(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent): boolean {
+  try {
+    if (desk.spec.filter?.(event) !== false) return true;
+    desk.finished(attempt, { kind: "skipped" }, undefined);
+  } catch (error) {
+    desk.finished(attempt, { kind: "failed", class: "error", error }, undefined);
+  }
+  return false;
+}
+
+function call(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, context: DeliveryContext): void {
+  let result: unknown;
+  try {
+    result = handling.run(event, desk.spec.handler, event, context);
+  } catch (error) {
+    return desk.finished(attempt, thrown(attempt, error, desk.host.now()), undefined);
+  }
+  if (!isThenable(result)) return returned(desk, attempt, context);
+  result.then(
+    () => returned(desk, attempt, context),
+    (error: unknown) => desk.finished(attempt, thrown(attempt, error, desk.host.now()), undefined),
+  );
+}
+
+function returned(desk: HandlerDesk, attempt: Attempt, context: DeliveryContext): void {
+  if (attempt.timedOut) return desk.finished(attempt, timeout(desk.spec), undefined);
+  desk.finished(attempt, { kind: "done" }, context.effects());
+}
+
+function thrown(attempt: Attempt, error: unknown, nowMs: number): Outcome {
+  if (attempt.timedOut) return { kind: "failed", class: "timeout", error };
+  const verdict = verdictOf(error);
+  if (verdict === undefined) return { kind: "failed", class: "error", error };
+  if (verdict.kind === "non-retryable") return { kind: "non-retryable", error };
+  return { kind: verdict.kind === "defer" ? "deferred" : "retry-after", error, waitMs: verdict.waitMs(nowMs) };
+}
+
+export function timeout(spec: SubscriptionSpec): Outcome {
+  const error = new FactlogError("HANDLER_TIMEOUT", `the handler of ${spec.name} ran past its timeout of ${spec.timeoutMs} ms: raise \`timeout\`, or heed ctx.signal.`);
+  return { kind: "failed", class: "timeout", error };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

@@ -1,0 +1,168 @@
+import { type App, type AppSpec, appSpecOf } from "../app/app.ts";
+import type { Logger, Receipt } from "../app/context.ts";
+import { type Duration, durationMs } from "../duration.ts";
+import { realEnv, type Env } from "../env.ts";
+import { FactlogError } from "../errors.ts";
+import type { AnyEventType, EventOf, NewEvent } from "../event/define.ts";
+import { checkName } from "../event/envelope.ts";
+import { parsePosition, type Position } from "../event/position.ts";
+import { limits } from "../limits.ts";
+import { follow, type Frame, until } from "./follow.ts";
+import { plainLogger } from "./logger.ts";
+import { Operator } from "./operator.ts";
+import { Publisher } from "./publish.ts";
+import { read, type ReadOptions } from "./read.ts";
+import { openStore, type SharedStore } from "./store.ts";
+import { engineOf, type LogAddress } from "./url.ts";
+import { drain, type DrainSummary, startWorker, type Worker, type WorkOptions } from "./worker.ts";
+
+export interface OpenOptions {
+  /** Default: warnings and errors as JSON lines on stderr. */
+  readonly logger?: Logger;
+  /** Source of what this log publishes: part of an event's identity. Default "factlog". */
+  readonly source?: string;
+  /** How long a worker of this process may stand still before others take its work. Default 15s. */
+  readonly lease?: Duration;
+}
+
+/** An open log. Several may be open on one store in one process: they share a connection and a worker session. */
+export class Log implements AsyncDisposable {
+  readonly #store: SharedStore;
+  readonly #logger: Logger;
+  readonly #leaseMs: number;
+  readonly #publisher: Publisher;
+  readonly #publishing = new Set<Promise<unknown>>();
+  readonly #workers = new Set<Worker>();
+  #closed: Promise<void> | undefined;
+  #app: AppSpec | undefined;
+  /** What an operator may look at and do. */
+  readonly operator: Operator;
+
+  /** Internal: use `openLog`. */
+  constructor(store: SharedStore, options: { readonly logger: Logger; readonly source: string; readonly leaseMs: number }) {
+    this.#store = store;
+    this.#logger = options.logger;
+    this.#leaseMs = options.leaseMs;
+    this.#publisher = new Publisher(store.engine.log, store.env, options.source);
+    this.operator = new Operator(store.env, store.engine, options.source, () => this.#app && new Set(this.#app.subscriptions.map((each) => each.name)));
+  }
+
+  /** Durable when it resolves. The same (source, id) again is one fact: `duplicate`. Throws ID_CONFLICT on other content. */
+  publish(event: NewEvent): Promise<Receipt> {
+    if (this.#closed !== undefined) return Promise.reject(closed());
+    return this.#track(this.#publisher.publish(event));
+  }
+  /** All or none, in order. At most 10,000 events. */
+  publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
+    if (this.#closed !== undefined) return Promise.reject(closed());
+    return this.#track(this.#publisher.publishAll(events));
+  }
+  #track<T>(publishing: Promise<T>): Promise<T> {
+    this.#publishing.add(publishing);
+    const forget = (): void => void this.#publishing.delete(publishing);
+    publishing.then(forget, forget);
+    return publishing;
+  }
+
+  /** A finite read of history, up to the head as it is now. */
+  read<E extends AnyEventType = AnyEventType>(options: ReadOptions<E> = {}): AsyncIterable<EventOf<E>> {
+    this.#requireOpen();
+    return read(this.#store.engine.log, options);
+  }
+  /** Live, without end unless `correlationId` is given: then it ends with an "end" frame. */
+  follow<E extends AnyEventType = AnyEventType>(options: ReadOptions<E>): AsyncIterable<Frame<EventOf<E>>> {
+    this.#requireOpen();
+    return follow(this.#store.engine, options);
+  }
+  /**
+   * The answer to a question: the first of these facts in the correlation; facts already there count. Rejects with
+   * TIMEOUT, and with DELIVERY_DEAD as soon as the chain has died, naming the dead letter.
+   */
+  async until<E extends AnyEventType>(
+    of: Pick<Receipt, "correlationId"> & Partial<Pick<Receipt, "position">>, type: E | readonly E[],
+    options: { readonly timeout: Duration; readonly signal?: AbortSignal },
+  ): Promise<EventOf<E>> {
+    this.#requireOpen();
+    const timeoutMs = durationMs(options.timeout, "timeout");
+    return until(this.#store.env, this.#store.engine, of.correlationId, type, { timeoutMs, signal: options.signal, from: before(of.position, this.#store.engine.log.epoch) });
+  }
+
+  /** Works on the app's subscriptions beside whatever else this process does. Start as many processes as you like. */
+  async work<N extends string>(app: App<N>, options: WorkOptions<NoInfer<N>> = {}): Promise<Worker> {
+    this.#requireOpen();
+    this.#app = appSpecOf(app);
+    const worker = await startWorker(this.#store, this.#logger, this.#leaseMs, this.#app, options);
+    this.#workers.add(worker);
+    const forget = (): void => void this.#workers.delete(worker);
+    worker.stopped.then(forget, forget);
+    return worker;
+  }
+  /** Works until nothing is due, or the time is up: for cron, serverless and tests. */
+  async drain<N extends string>(app: App<N>, options: WorkOptions<NoInfer<N>> & { readonly timeout?: Duration } = {}): Promise<DrainSummary> {
+    this.#requireOpen();
+    this.#app = appSpecOf(app);
+    return drain(this.#store, this.#logger, this.#leaseMs, this.#app, options);
+  }
+
+  /** -1, 0 or 1. Throws NOT_SUPPORTED for positions of two slots where the log has no total order. */
+  comparePositions(a: Position, b: Position): -1 | 0 | 1 {
+    const { epoch, capabilities } = this.#store.engine.log;
+    const [left, right] = [parsePosition(a, epoch), parsePosition(b, epoch)];
+    if (!capabilities.totalOrder && left.slot !== right.slot) {
+      throw new FactlogError("NOT_SUPPORTED", "this log has no order between slots: compare positions of one key.");
+    }
+    return Math.sign(left.position - right.position) as -1 | 0 | 1;
+  }
+  /** One line: where the log is and how durable. */
+  get description(): string {
+    return this.#store.engine.description;
+  }
+  /** Checks of the store: what `factlog doctor` shows. */
+  inspect(): Promise<readonly { readonly check: string; readonly ok: boolean; readonly message: string }[]> {
+    this.#requireOpen();
+    return this.#store.engine.inspect();
+  }
+
+  /** Waits for publishes in flight (at most 10 s), stops this log's workers, lets go of the store. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+  async #close(): Promise<void> {
+    const grace = Promise.withResolvers<void>();
+    const timer = this.#store.env.after(limits.closeGraceMs, grace.resolve);
+    await Promise.race([Promise.allSettled(this.#publishing), grace.promise]);
+    timer.cancel();
+    await Promise.allSettled([...this.#workers].map((worker) => worker.stop()));
+    await this.#store.release();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+  #requireOpen(): void {
+    if (this.#closed !== undefined) throw closed();
+  }
+}
+
+const closed = (): FactlogError => new FactlogError("CLOSED", "this log is closed: open another with openLog. Nothing was stored.");
+
+/** The place just before a receipt's event: the answer lies behind it, or is the event itself. */
+function before(position: Position | undefined, epoch: string): Position | undefined {
+  if (position === undefined) return undefined;
+  const { slot, position: at } = parsePosition(position, epoch);
+  return `${epoch}.${slot}.${at - 1}` as Position;
+}
+
+/** Opens a log: "sqlite:shop.db", "memory:", an engine, or a log with another store's ledger. */
+export function openLog(address: LogAddress, options: OpenOptions = {}): Promise<Log> {
+  return openLogIn(realEnv, address, options);
+}
+/** `openLog` in a given environment: clock, randomness and scheduling come from it. */
+export async function openLogIn(env: Env, address: LogAddress, options: OpenOptions = {}): Promise<Log> {
+  const source = options.source ?? "factlog";
+  checkName("source", source);
+  const leaseMs = options.lease === undefined ? limits.leaseMs : durationMs(options.lease, "lease");
+  if (leaseMs < limits.leaseMinMs) throw new FactlogError("INVALID_OPTION", `lease is ${leaseMs} ms: give at least ${limits.leaseMinMs}.`);
+  const store = await openStore(env, await engineOf(address));
+  return new Log(store, { logger: options.logger ?? plainLogger, source, leaseMs });
+}

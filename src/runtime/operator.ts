@@ -1,0 +1,200 @@
+import type { Engine } from "../engine/engine.ts";
+import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
+import type { Env } from "../env.ts";
+import { FactlogError } from "../errors.ts";
+import { decodeUnknown } from "../event/decode.ts";
+import type { RecordedEvent } from "../event/define.ts";
+import { limits } from "../limits.ts";
+import { auditEvent } from "./audit.ts";
+import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
+import { oldestOpenMs, pendingOf } from "./lag.ts";
+import { relayName } from "./relay.ts";
+
+export interface SubscriptionStatus {
+  readonly name: string;
+  readonly state: "active" | "stopped" | "unknown-to-this-app";
+  /** Open deliveries but dead ones. */
+  readonly depth: number;
+  /** Age of the oldest of these. */
+  readonly lagMs: number;
+  /** Not looked at yet; part of `depth`. */
+  readonly pending: number;
+  /** A gauge, as of the workers' last beats. */
+  readonly inFlight: number;
+  readonly retrying: number;
+  readonly dead: number;
+  readonly blockedKeys: number;
+  readonly held: number;
+  /** Worker processes that hold slots of it. */
+  readonly workers: number;
+  readonly closed: number;
+  readonly sampledAt: Date;
+}
+export interface DeadLetter {
+  readonly id: string;
+  readonly subscription: string;
+  /** Its data as stored; undefined where retention took the event or it cannot be read. */
+  readonly event: RecordedEvent | undefined;
+  readonly eventId: string;
+  readonly key: string | undefined;
+  readonly correlationId: string;
+  readonly class: string;
+  readonly fingerprint: string;
+  readonly failures: number;
+  readonly crashes: number;
+  readonly attempts: readonly { readonly at: Date; readonly class: string; readonly error: string }[];
+  /** Later events of its key wait for it. */
+  readonly blocksKey: boolean;
+}
+export interface DeadLetterFilter {
+  readonly subscription?: string;
+  readonly key?: string;
+  readonly fingerprint?: string;
+  readonly type?: string;
+}
+
+/** What an operator may look at and do. Every act is an event in the log (`factlog.operator.*`). */
+export class Operator {
+  readonly #env: Env;
+  readonly #engine: Engine;
+  readonly #source: string;
+  readonly #known: () => ReadonlySet<string> | undefined;
+
+  constructor(env: Env, engine: Engine, source: string, known: () => ReadonlySet<string> | undefined) {
+    this.#env = env;
+    this.#engine = engine;
+    this.#source = source;
+    this.#known = known;
+  }
+
+  async status(): Promise<readonly SubscriptionStatus[]> {
+    const subscriptions = (await this.#engine.ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
+    return Promise.all(subscriptions.map((each) => this.#statusOf(each)));
+  }
+  async #statusOf(subscription: SubscriptionTally): Promise<SubscriptionStatus> {
+    const { rows } = subscription;
+    const nowMs = this.#env.now();
+    const pending = await pendingOf(this.#engine.log, subscription);
+    const oldestMs = await oldestOpenMs(this.#engine.log, subscription, pending);
+    const known = this.#known();
+    return {
+      name: subscription.name,
+      state: subscription.state !== "active" ? "stopped" : known?.has(subscription.name) === false ? "unknown-to-this-app" : "active",
+      depth: pending + rows.held + rows.ready + rows.running + rows.retrying,
+      lagMs: oldestMs === undefined ? 0 : Math.max(0, nowMs - oldestMs),
+      pending,
+      inFlight: subscription.inFlight,
+      retrying: rows.retrying + rows.ready,
+      dead: rows.dead,
+      blockedKeys: subscription.blockedKeys,
+      held: rows.held,
+      workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
+      closed: subscription.slots.reduce((sum, slot) => sum + slot.outcomes.done + slot.outcomes.skipped + slot.outcomes.discarded + slot.outcomes.expired + slot.outcomes.duplicate, 0),
+      sampledAt: new Date(nowMs),
+    };
+  }
+
+  /** By subscription, slot and position; each with its failure history. */
+  async *deadLetters(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetter> {
+    for (const subscription of await this.#engine.ledger.tally()) {
+      if (filter.subscription !== undefined && filter.subscription !== subscription.name) continue;
+      if (subscription.rows.dead > 0) yield* this.#deadOf(subscription, filter);
+    }
+  }
+  async *#deadOf(subscription: SubscriptionTally, filter: DeadLetterFilter): AsyncGenerator<DeadLetter> {
+    let after: DeliveryRow | undefined;
+    for (;;) {
+      const rows = await this.#engine.ledger.deliveries({
+        kind: "state", state: "dead", sub: subscription.sub, limit: limits.duePageRows,
+        ...(filter.key === undefined ? {} : { key: filter.key }), ...(after === undefined ? {} : { after }),
+      });
+      for (const row of rows) {
+        if (filter.fingerprint !== undefined && row.failure?.fingerprint !== filter.fingerprint) continue;
+        const letter = await this.#letterOf(subscription.name, row);
+        if (filter.type === undefined || letter.event?.type === filter.type) yield letter;
+      }
+      after = rows.at(-1);
+      if (rows.length < limits.duePageRows) return;
+    }
+  }
+  async deadLetter(id: string): Promise<DeadLetter> {
+    const { name, row } = await this.#find(id);
+    return this.#letterOf(name, row);
+  }
+  async #letterOf(subscription: string, row: DeliveryRow): Promise<DeadLetter> {
+    const failures: readonly FailureRecord[] = await this.#engine.ledger.failures(row);
+    const event = await this.#eventOf(row);
+    const last = failures.at(-1);
+    return {
+      id: deadLetterId(subscription, row),
+      subscription,
+      event,
+      eventId: row.eventId,
+      key: event === undefined ? row.key || undefined : event.key,
+      correlationId: row.correlationId,
+      class: last?.class ?? "unknown",
+      fingerprint: last?.fingerprint ?? "",
+      failures: row.failures,
+      crashes: row.crashes,
+      attempts: failures.map((failure) => ({ at: new Date(failure.atMs), class: failure.class, error: failure.error })),
+      blocksKey: row.holds,
+    };
+  }
+  async #eventOf(row: DeliveryRow): Promise<RecordedEvent | undefined> {
+    const stored = row.event ?? (await this.#engine.log.fetch([{ slot: row.eventSlot, position: row.position }]))[0];
+    if (stored === undefined) return undefined;
+    try {
+      return decodeUnknown(stored, this.#engine.log.epoch);
+    } catch {
+      return undefined;
+    }
+  }
+  async #find(id: string): Promise<{ readonly name: string; readonly row: DeliveryRow }> {
+    const { subscription, gen, slot, position } = parseDeadLetterId(id);
+    const known = (await this.#engine.ledger.tally()).find((each) => each.name === subscription);
+    const [row] = known === undefined ? [] : await this.#engine.ledger.deliveries({ kind: "one", delivery: { sub: known.sub, gen, slot, position } });
+    if (row?.state !== "dead") throw new FactlogError("NOT_FOUND", `${id} is no dead letter (any more): see \`factlog dead list\`.`, { details: { id } });
+    return { name: subscription, row };
+  }
+
+  /**
+   * Delivers dead letters again: same event, position, identity; their history stays. `confirm`: how many you expect;
+   * CONFLICT, and nothing happens, where another number was found.
+   */
+  async redrive(what: DeadLetterFilter | readonly string[], options: { readonly confirm: number }): Promise<{ readonly redriven: number }> {
+    const ids = Array.isArray(what) ? (what as readonly string[]) : await this.#idsOf(what as DeadLetterFilter);
+    if (ids.length !== options.confirm) {
+      throw new FactlogError("CONFLICT", `${ids.length} dead letters were found, ${options.confirm} were confirmed: look again, then confirm the number. Nothing was redriven.`, { details: { found: ids.length } });
+    }
+    for (const id of ids) {
+      const { name, row } = await this.#find(id);
+      const audit = auditEvent(this.#env, this.#source, "redriven", { subscription: name, deadLetter: id, eventId: row.eventId });
+      await this.#engine.ledger.command({ kind: "redrive", delivery: row, rowToken: row.rowToken, nowMs: this.#env.now(), audit });
+    }
+    return { redriven: ids.length };
+  }
+  async #idsOf(filter: DeadLetterFilter): Promise<readonly string[]> {
+    const ids: string[] = [];
+    for await (const letter of this.deadLetters(filter)) ids.push(letter.id);
+    return ids;
+  }
+
+  /** Closes dead letters for good, unprocessed; later events of their keys go on. The reason is kept in the log. */
+  async discard(ids: readonly string[], options: { readonly reason: string }): Promise<void> {
+    if (options.reason.trim() === "") throw new FactlogError("INVALID_OPTION", "a discard needs a reason: it is kept in the log.");
+    for (const id of ids) {
+      const { name, row } = await this.#find(id);
+      const audit = auditEvent(this.#env, this.#source, "discarded", { subscription: name, deadLetter: id, eventId: row.eventId, reason: options.reason });
+      await this.#engine.ledger.command({ kind: "discard", delivery: row, rowToken: row.rowToken, audit });
+    }
+  }
+
+  /** Removes a subscription with its progress and dead letters. CONFLICT while a worker serves it. */
+  async retire(name: string): Promise<void> {
+    await this.#engine.ledger.command({ kind: "retire", name, audit: auditEvent(this.#env, this.#source, "retired", { subscription: name }) });
+  }
+  /** Renames a subscription; its progress goes with it. Deploy the new name at once: the old one would be a new reader. */
+  async rename(name: string, to: string): Promise<void> {
+    await this.#engine.ledger.command({ kind: "rename", name, to, audit: auditEvent(this.#env, this.#source, "renamed", { subscription: name, to }) });
+  }
+}

@@ -1,0 +1,69 @@
+import type { Receipt } from "../app/context.ts";
+import type { Appended, EventLog } from "../engine/event-log.ts";
+import type { Env } from "../env.ts";
+import { FactlogError } from "../errors.ts";
+import { encodeEvent, type EncodeContext } from "../event/codec.ts";
+import type { NewEvent } from "../event/define.ts";
+import { formatPosition } from "../event/position.ts";
+import type { EncodedEvent } from "../event/stored-event.ts";
+import { limits } from "../limits.ts";
+import { correlationIdOf } from "./correlation.ts";
+import { handling } from "./handle.ts";
+
+/** Validates, encodes, appends, answers. Waiting publishes share a commit. */
+export class Publisher {
+  readonly #log: EventLog;
+  readonly #env: Env;
+  readonly #source: string;
+  readonly #uuid: () => string;
+
+  constructor(log: EventLog, env: Env, source: string) {
+    this.#log = log;
+    this.#env = env;
+    this.#source = source;
+    this.#uuid = () => env.uuid();
+  }
+
+  async publish(event: NewEvent): Promise<Receipt> {
+    const encoded = encodeEvent(event, this.#context());
+    const [appended] = await this.#log.append([encoded]);
+    return this.#receipt(encoded, appended as Appended);
+  }
+  async publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
+    if (events.length > limits.batchEventsMax) {
+      throw new FactlogError("EVENT_TOO_LARGE", `a batch is one transaction of at most ${limits.batchEventsMax} events, this one has ${events.length}: publish several. Nothing was stored.`);
+    }
+    if (events.length === 0) return [];
+    const context = this.#context();
+    const encoded = events.map((event, index) => encodeAt(event, index, context));
+    const appended = await this.#log.append(encoded);
+    return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended));
+  }
+
+  /** Inside a handler, what is published belongs to the fact that is being handled. */
+  #context(): EncodeContext {
+    const cause = handling.getStore();
+    const context = { source: this.#source, nowMs: this.#env.now(), uuid: this.#uuid };
+    if (cause === undefined) return context;
+    const { correlationId, traceparent, tracestate } = cause;
+    return { ...context, correlationId, causationId: cause.id, traceparent, tracestate };
+  }
+  #receipt(event: EncodedEvent, appended: Appended): Receipt {
+    return {
+      id: event.id,
+      correlationId: correlationIdOf(event),
+      duplicate: appended.duplicate,
+      position: formatPosition(this.#log.epoch, appended.slot, appended.position),
+    };
+  }
+}
+
+/** The refusal of one event of a batch says which. */
+function encodeAt(event: NewEvent, index: number, context: EncodeContext): EncodedEvent {
+  try {
+    return encodeEvent(event, context);
+  } catch (error) {
+    if (!(error instanceof FactlogError)) throw error;
+    throw new FactlogError(error.code, `event ${index} of the batch: ${error.message}`, { cause: error, details: { ...error.details, index } });
+  }
+}

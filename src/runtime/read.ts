@@ -1,0 +1,127 @@
+import type { From } from "../app/subscription.ts";
+import type { EventLog } from "../engine/event-log.ts";
+import { decodeEvent, decodeUnknown } from "../event/decode.ts";
+import { type AnyEventType, definitionOf, type EventDefinition, type EventOf, type RecordedEvent } from "../event/define.ts";
+import { parsePosition, type Position } from "../event/position.ts";
+import type { PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
+import { limits } from "../limits.ts";
+import { correlationIdOf } from "./correlation.ts";
+
+export interface ReadOptions<E extends AnyEventType = AnyEventType> {
+  /** Only these types, decoded by their schemas; without it all types, with their data as stored. */
+  readonly on?: E | readonly E[];
+  readonly key?: string;
+  readonly group?: string;
+  readonly correlationId?: string;
+  /** Default "beginning" for `read`, "now" for `follow` (but "beginning" of a correlation). A position: after it. */
+  readonly from?: From;
+  /** Up to and with this position, or before this time. Default: the head when the read begins. */
+  readonly to?: Position | Date;
+  readonly signal?: AbortSignal;
+}
+
+/** The types a reader wants to see, and how it sees them. */
+export class View<E extends AnyEventType = AnyEventType> {
+  readonly #definitions: ReadonlyMap<string, EventDefinition> | undefined;
+  readonly #epoch: string;
+
+  constructor(on: E | readonly E[] | undefined, epoch: string) {
+    const types = on === undefined ? undefined : Array.isArray(on) ? (on as readonly E[]) : [on as E];
+    this.#definitions = types === undefined ? undefined : new Map(types.map((type) => [type.type, definitionOf(type)]));
+    this.#epoch = epoch;
+  }
+  /** undefined: all. */
+  get types(): ReadonlySet<string> | undefined {
+    return this.#definitions === undefined ? undefined : new Set(this.#definitions.keys());
+  }
+  shows(stored: StoredEvent): boolean {
+    return this.#definitions === undefined || this.#definitions.has(stored.type);
+  }
+  decode(stored: StoredEvent): EventOf<E> {
+    const definition = this.#definitions?.get(stored.type);
+    const event: RecordedEvent = definition === undefined ? decodeUnknown(stored, this.#epoch) : decodeEvent(stored, definition, this.#epoch);
+    return event as EventOf<E>;
+  }
+}
+
+/** A walk along the log: a position per slot, a page a step. */
+export class Walk {
+  readonly #log: EventLog;
+  readonly #filter: Pick<ReadOptions, "key" | "group" | "correlationId">;
+  readonly #types: ReadonlySet<string> | undefined;
+  readonly #at: Map<Slot, PositionNumber>;
+  readonly #fromMs: number;
+  atHead = false;
+
+  constructor(log: EventLog, filter: WalkFilter, start: ReadonlyMap<Slot, PositionNumber>, fromMs: number) {
+    this.#log = log;
+    this.#filter = filter;
+    this.#types = filter.types;
+    this.#at = new Map(start);
+    this.#fromMs = fromMs;
+  }
+  get at(): ReadonlyMap<Slot, PositionNumber> {
+    return this.#at;
+  }
+  /** What the next page holds of what is wanted. */
+  async next(): Promise<readonly StoredEvent[]> {
+    const types = this.#types;
+    const page = await this.#log.read({ after: this.#at, limit: limits.pageEvents, scanMax: limits.scanMax, ...(types === undefined ? {} : { types }) });
+    for (const [slot, to] of page.scannedTo) this.#at.set(slot, Math.max(to, this.#at.get(slot) ?? 0));
+    this.atHead = page.atHead;
+    return page.events.filter((stored) => this.#wants(stored));
+  }
+  #wants(stored: StoredEvent): boolean {
+    const { key, group, correlationId } = this.#filter;
+    if (stored.recordedMs < this.#fromMs) return false;
+    if (key !== undefined && stored.key !== key) return false;
+    if (group !== undefined && stored.group !== group) return false;
+    return correlationId === undefined || correlationIdOf(stored) === correlationId;
+  }
+}
+export interface WalkFilter extends Pick<ReadOptions, "key" | "group" | "correlationId"> {
+  readonly types: ReadonlySet<string> | undefined;
+}
+
+/** Starts a walk where `from` says. */
+export async function walk(log: EventLog, options: WalkFilter, from: From): Promise<Walk> {
+  const slots = Array.from({ length: log.capabilities.slots }, (_, slot) => slot);
+  if (from === "now") return new Walk(log, options, (await log.count([])).heads, 0);
+  if (from === "beginning") return new Walk(log, options, new Map(slots.map((slot) => [slot, 0])), 0);
+  if (from instanceof Date) return new Walk(log, options, new Map(slots.map((slot) => [slot, 0])), from.getTime());
+  const { slot, position } = parsePosition(from, log.epoch);
+  const start = log.capabilities.totalOrder ? slots.map((each) => [each, position] as const) : slots.map((each) => [each, each === slot ? position : 0] as const);
+  return new Walk(log, options, new Map(start), 0);
+}
+
+/** A finite read of history. */
+export async function* read<E extends AnyEventType>(log: EventLog, options: ReadOptions<E>): AsyncGenerator<EventOf<E>> {
+  const end = await endOf(log, options.to);
+  const view = new View(options.on, log.epoch);
+  const steps = await walk(log, { ...options, types: view.types }, options.from ?? "beginning");
+  for (;;) {
+    options.signal?.throwIfAborted();
+    for (const stored of await steps.next()) if (end.holds(stored)) yield view.decode(stored);
+    if (steps.atHead || end.passed(steps.at)) return;
+  }
+}
+
+interface End {
+  holds(stored: StoredEvent): boolean;
+  passed(at: ReadonlyMap<Slot, PositionNumber>): boolean;
+}
+async function endOf(log: EventLog, to: Position | Date | undefined): Promise<End> {
+  const { heads } = await log.count([]);
+  if (to instanceof Date) return { holds: (stored) => stored.recordedMs < to.getTime(), passed: beyond(heads) };
+  const last = new Map(heads);
+  if (to !== undefined) {
+    const { slot, position } = parsePosition(to, log.epoch);
+    if (log.capabilities.totalOrder) for (const each of heads.keys()) last.set(each, position);
+    else last.set(slot, position);
+  }
+  return { holds: (stored) => stored.position <= (last.get(stored.slot) ?? 0), passed: beyond(last) };
+}
+const beyond =
+  (last: ReadonlyMap<Slot, PositionNumber>) =>
+  (at: ReadonlyMap<Slot, PositionNumber>): boolean =>
+    [...last].every(([slot, position]) => (at.get(slot) ?? 0) >= position);

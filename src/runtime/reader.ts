@@ -1,0 +1,84 @@
+import type { PositionNumber, Slot } from "../event/stored-event.ts";
+import { limits } from "../limits.ts";
+import { Gate } from "./gate.ts";
+import type { Runner } from "./runner.ts";
+import type { SlotWork } from "./slot-work.ts";
+
+/** Reads the slots that a runner holds, a page at a time, while there is room to keep what was read. */
+export class Reader {
+  readonly #runner: Runner;
+  readonly #types: ReadonlySet<string>;
+  readonly #gate = new Gate();
+  #loop: Promise<void> | undefined;
+  #reading: Promise<number> | undefined;
+  #stopped = false;
+  /** The last read found nothing beyond it. */
+  atHead = false;
+
+  constructor(runner: Runner, types: ReadonlySet<string>) {
+    this.#runner = runner;
+    this.#types = types;
+  }
+  start(): void {
+    this.#loop ??= this.#run().catch((error: unknown) => {
+      if (!this.#stopped) this.#runner.world.fail(error);
+    });
+  }
+  /** Something may have been appended, or there is room again. */
+  wake(): void {
+    this.#gate.open();
+  }
+  stop(): void {
+    this.#stopped = true;
+    this.#gate.open();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      if (this.#runner.mayRead) await this.read();
+      if (this.#stopped) return;
+      if (this.atHead || !this.#runner.mayRead || this.#runner.slots.size === 0) await this.#gate.pass();
+    }
+  }
+  /** One page; concurrent calls share it. Answers how many events it held. */
+  read(): Promise<number> {
+    this.#reading ??= this.#page().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+  async #page(): Promise<number> {
+    const slots = new Map([...this.#runner.slots].filter(([, slot]) => !slot.leaving));
+    this.atHead = slots.size === 0;
+    if (this.atHead) return 0;
+    const after = this.#after(slots);
+    const page = await this.#runner.world.log.read({ after, types: this.#types, limit: limits.pageEvents, scanMax: limits.scanMax });
+    for (const event of page.events) {
+      const slot = slots.get(this.#runner.whole ? 0 : event.slot);
+      if (slot !== undefined && this.#isCurrent(slot)) this.#runner.accept(slot, event);
+    }
+    for (const [number, slot] of slots) {
+      const to = page.scannedTo.get(number) ?? 0;
+      if (to <= slot.scanned || !this.#isCurrent(slot)) continue;
+      slot.scanned = to;
+      this.#runner.passed(slot);
+    }
+    this.atHead = page.atHead;
+    this.#runner.pump();
+    return page.events.length;
+  }
+  /** A slot may have been lost, and even taken again, while its page was read. */
+  #isCurrent(slot: SlotWork): boolean {
+    return !slot.leaving && !slot.dropped;
+  }
+  #after(slots: ReadonlyMap<Slot, SlotWork>): ReadonlyMap<Slot, PositionNumber> {
+    const after = new Map<Slot, PositionNumber>();
+    if (!this.#runner.whole) {
+      for (const [number, slot] of slots) after.set(number, slot.scanned);
+      return after;
+    }
+    const from = slots.get(0)?.scanned ?? 0;
+    for (let number = 0; number < this.#runner.world.log.capabilities.slots; number++) after.set(number, from);
+    return after;
+  }
+}

@@ -1,0 +1,101 @@
+import type { EventLog } from "../engine/event-log.ts";
+import type { Definition, LeaseState, Ledger, SlotLease } from "../engine/ledger.ts";
+import type { Env } from "../env.ts";
+import { pause } from "../env.ts";
+import { hasCode } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { Tenant } from "./session.ts";
+import type { Settler } from "./settle.ts";
+
+export const relayName = "factlog.relay";
+export const relayDefinition: Definition = { types: [], order: "log", onExhausted: "stop", crashesMax: 1, slots: "one" };
+
+/**
+ * Where log and ledger are two stores: carries what settles have emitted from the ledger's outbox into the log, in order,
+ * by one process at a time. A crash in between appends again; readers drop the repeat by its identity.
+ */
+export class Relay implements Tenant {
+  readonly sub: number;
+  readonly gen: number;
+  readonly revision: number;
+  readonly slotCount = 1;
+  readonly inFlight = 0;
+  readonly #env: Env;
+  readonly #log: EventLog;
+  readonly #ledger: Ledger;
+  readonly #settler: Settler;
+  readonly #fail: (error: unknown) => void;
+  readonly #stopped = new AbortController();
+  #lease: SlotLease | undefined;
+  #leaving = false;
+  #loop: Promise<void> | undefined;
+  #nap: AbortController | undefined;
+
+  constructor(
+    world: { readonly env: Env; readonly log: EventLog; readonly ledger: Ledger; readonly settler: Settler; fail(error: unknown): void },
+    enrolled: { readonly sub: number; readonly gen: number; readonly revision: number },
+  ) {
+    this.#env = world.env;
+    this.#log = world.log;
+    this.#ledger = world.ledger;
+    this.#settler = world.settler;
+    this.#fail = (error) => world.fail(error);
+    this.sub = enrolled.sub;
+    this.gen = enrolled.gen;
+    this.revision = enrolled.revision;
+  }
+
+  async hold(leases: readonly SlotLease[]): Promise<void> {
+    this.#lease = leases[0];
+    if (this.#lease === undefined) this.#leaving = false;
+    this.#loop ??= this.#run().catch((error: unknown) => this.#fail(error));
+  }
+  shrinkTo(count: number): void {
+    if (count === 0 && this.#lease !== undefined) this.#leaving = true;
+  }
+  returnable(): readonly { readonly lease: SlotLease; drop(): void }[] {
+    if (!this.#leaving || this.#lease === undefined) return [];
+    return [{ lease: this.#lease, drop: () => void (this.#lease = undefined) }];
+  }
+  heard(_news: LeaseState["subscriptions"][number], _served: boolean): void {}
+  /** Something was put into the outbox. */
+  wake(): void {
+    this.#nap?.abort();
+  }
+  stop(): void {
+    this.#stopped.abort();
+    this.#nap?.abort();
+  }
+  /** Carries all that waits now. Answers how much it was. */
+  async carry(): Promise<number> {
+    let carried = 0;
+    for (;;) {
+      const lease = this.#lease;
+      if (lease === undefined || this.#leaving) return carried;
+      const rows = await this.#ledger.outbox(limits.pageEvents);
+      if (rows.length === 0) return carried;
+      await this.#log.append(rows.map((row) => row.event));
+      await this.#forget(lease, rows.map((row) => row.seq));
+      carried += rows.length;
+    }
+  }
+  #forget(lease: SlotLease, done: readonly number[]): Promise<void> {
+    return new Promise((resolve) => {
+      this.#settler.submit({ kind: "relay", lease, done }, (result) => {
+        if (result.status === "lost") this.#lease = undefined;
+        resolve();
+      });
+    });
+  }
+  async #run(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      try {
+        await this.carry();
+      } catch (error) {
+        if (!hasCode(error, "OUTCOME_UNKNOWN") && !hasCode(error, "STORE_BUSY")) throw error;
+      }
+      this.#nap = new AbortController();
+      await pause(this.#env, limits.wakeMaxMs, this.#nap.signal);
+    }
+  }
+}

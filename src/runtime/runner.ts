@@ -1,0 +1,463 @@
+import type { Logger, Receipt } from "../app/context.ts";
+import type { SubscriptionSpec } from "../app/subscription.ts";
+import type { Outcome } from "../delivery/outcome.ts";
+import type { LogCapabilities } from "../engine/capabilities.ts";
+import type { EventLog } from "../engine/event-log.ts";
+import type { DeliveryRef, Effects, Ledger, ProgressChange, Recorded, SlotLease, SlotState, SubscriptionState } from "../engine/ledger.ts";
+import type { Env, Timer } from "../env.ts";
+import type { EventDefinition } from "../event/define.ts";
+import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
+import { FactlogError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { announceWith } from "./announce.ts";
+import type { ContextHost } from "./context.ts";
+import { DueRows } from "./due.ts";
+import { Fifo } from "./fifo.ts";
+import { Attempt, handle, type HandlerDesk, timeout } from "./handle.ts";
+import { Reader } from "./reader.ts";
+import type { Settler, SlotOwner } from "./settle.ts";
+import { Settlements } from "./settlements.ts";
+import { type Batch, type Delivery, type Lane, laneOf, SlotWork } from "./slot-work.ts";
+import type { SuspectTurns } from "./suspects.ts";
+
+/** What a runner needs of the process around it. */
+export interface RunnerWorld {
+  readonly env: Env;
+  readonly log: EventLog;
+  readonly ledger: Ledger;
+  readonly settler: Settler;
+  readonly suspects: SuspectTurns;
+  readonly logger: Logger;
+  /** Default source of what handlers state: the app's name. */
+  readonly source: string;
+  /** Slots are at rest: a lease round may give them back. */
+  handBack(): void;
+  fail(error: unknown): void;
+}
+/** The subscription as the ledger knows it. */
+export interface Enrolment {
+  readonly sub: number;
+  readonly gen: number;
+  readonly revision: number;
+  /** Positions at or below which a type does not count, per slot. */
+  readonly since: ReadonlyMap<string, ReadonlyMap<Slot, PositionNumber>>;
+}
+
+/**
+ * One subscription in one process: reads the slots it holds, keeps deliveries of one key in a lane, hands out what may
+ * run, and settles what has run. The way of an event: Reader -> accept -> pump -> handle -> finished -> Settlements.
+ */
+export class Runner implements SlotOwner {
+  readonly spec: SubscriptionSpec;
+  enrolment: Enrolment;
+  readonly world: RunnerWorld;
+  readonly slots = new Map<Slot, SlotWork>();
+  readonly attempts = new Set<Attempt>();
+  readonly reader: Reader;
+  readonly due: DueRows;
+  readonly #settlements: Settlements;
+  readonly #desk: HandlerDesk;
+  readonly #capabilities: LogCapabilities;
+  readonly #ready = new Fifo<Lane>();
+  #readAhead = 0;
+  #inFlight = 0;
+  #pumping = false;
+  #stopping = false;
+  #claimAhead: number = limits.claimAheadMin;
+  #claimStalled = false;
+  #startedTo: PositionNumber = 0;
+  #unstalledSinceMs = 0;
+  #watch: Timer | undefined;
+  /** The subscription stands still until an operator acts (`onExhausted: "stop"`), or for a newer deployment. */
+  halted = false;
+  deliveries = 0;
+  dead = 0;
+
+  constructor(world: RunnerWorld, spec: SubscriptionSpec, enrolment: Enrolment) {
+    this.world = world;
+    this.spec = spec;
+    this.enrolment = enrolment;
+    this.#capabilities = world.log.capabilities;
+    const definitions = new Map<string, EventDefinition>(spec.on.map((event) => [event.type, event]));
+    this.#desk = {
+      spec,
+      definitions,
+      epoch: world.log.epoch,
+      host: this.#contextHost(),
+      loadState: async (key) => (await world.ledger.states(enrolment.sub, [key]))[0],
+      finished: (attempt, outcome, effects) => this.#finished(attempt, outcome, effects),
+    };
+    this.#settlements = new Settlements(this);
+    this.reader = new Reader(this, new Set(definitions.keys()));
+    this.due = new DueRows(this);
+  }
+
+  #contextHost(): ContextHost {
+    const { env, logger, source } = this.world;
+    return {
+      spec: this.spec,
+      source,
+      logger,
+      now: () => env.now(),
+      uuid: () => env.uuid(),
+      announce: (delivery: Delivery, event: EncodedEvent): Promise<Receipt> => announceWith(this, delivery, event),
+    };
+  }
+
+  /** Stands still until the lease round hears that an operator has acted. */
+  halt(): void {
+    this.halted = true;
+    this.world.logger.error(`${this.spec.name} has stopped: a dead letter under onExhausted "stop". Redrive or discard it.`, {});
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+  /** One slot row covers all slots of the log. */
+  get whole(): boolean {
+    return this.spec.order === "log";
+  }
+  get slotCount(): number {
+    return this.whole ? 1 : this.#capabilities.slots;
+  }
+  get mayRead(): boolean {
+    return !this.halted && !this.#stopping && this.#readAhead < limits.readAheadMax;
+  }
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+  get room(): number {
+    return this.halted || this.#stopping ? 0 : this.spec.concurrency - this.#inFlight;
+  }
+  /** Nothing read waits and nothing runs; progress may still be owed. */
+  get idleButProgress(): boolean {
+    return this.#inFlight === 0 && (this.halted || (this.#readAhead === 0 && this.due.active === 0));
+  }
+  /** Nothing read waits, nothing runs, nothing is owed. */
+  get idle(): boolean {
+    if (!this.idleButProgress) return false;
+    for (const slot of this.slots.values()) if (!slot.atRest) return false;
+    return true;
+  }
+  /** Looks once more: whether nothing new was appended and no row is due. */
+  async quiet(): Promise<boolean> {
+    if (this.halted) return true;
+    if ((await this.reader.read()) > 0 || !this.reader.atHead) return false;
+    await this.due.lookNow();
+    return this.idle;
+  }
+
+  start(): void {
+    this.reader.start();
+    this.due.start();
+  }
+
+  /** What the ledger says of the subscription. */
+  stateIs(state: SubscriptionState): void {
+    const halted = state !== "active";
+    if (halted === this.halted) return;
+    this.halted = halted;
+    if (halted) return;
+    this.reader.wake();
+    this.due.look();
+    this.pump();
+  }
+  /** The subscription was defined anew (its definition became the newest again). */
+  enrolledAs(enrolment: Enrolment): void {
+    this.enrolment = enrolment;
+  }
+
+  // ── slots come and go ──
+  /** The slots this process holds now, as the ledger says. */
+  async hold(leases: readonly SlotLease[]): Promise<void> {
+    const held = new Map(leases.map((lease) => [lease.slot, lease.token]));
+    for (const slot of [...this.slots.values()]) {
+      if (held.get(slot.lease.slot) !== slot.lease.token) this.drop(slot);
+    }
+    const fresh = leases.filter((lease) => !this.slots.has(lease.slot));
+    if (fresh.length === 0) return;
+    const states: readonly SlotState[] = await this.world.ledger.load(fresh);
+    for (const [i, lease] of fresh.entries()) this.slots.set(lease.slot, new SlotWork(lease, states[i] as SlotState));
+    this.reader.wake();
+    this.due.look();
+  }
+  /** Gives slots back until at most `count` are kept; those in use finish what runs first. */
+  shrinkTo(count: number): void {
+    let excess = -count;
+    for (const slot of this.slots.values()) if (!slot.leaving) excess++;
+    for (const slot of this.slots.values()) {
+      if (excess-- <= 0) break;
+      if (!slot.leaving) this.#leave(slot);
+    }
+  }
+  #leave(slot: SlotWork): void {
+    slot.leaving = true;
+    slot.lanes.clear();
+    if (slot.atRest) this.world.handBack();
+    else this.world.settler.urge(slot, this);
+  }
+  /** Slots that may be given back now. */
+  returnable(): SlotWork[] {
+    return [...this.slots.values()].filter((slot) => slot.leaving && slot.atRest);
+  }
+  /** The lease is lost, or was given back: what runs without a row is discarded. */
+  drop(slot: SlotWork): void {
+    if (slot.dropped) return;
+    slot.dropped = true;
+    slot.lanes.clear();
+    this.slots.delete(slot.lease.slot);
+    this.world.settler.forget(slot);
+    this.due.forgetSlot(slot);
+    this.#settlements.lost(slot.batch);
+    for (const attempt of this.attempts) {
+      if (attempt.delivery.slot === slot && attempt.delivery.row === undefined) attempt.context?.end("LEASE_LOST");
+    }
+  }
+
+  // ── events come in ──
+  /** A matching event of a slot, in order of position. */
+  accept(slot: SlotWork, event: StoredEvent): void {
+    const since = this.enrolment.since.get(event.type)?.get(slot.lease.slot) ?? 0;
+    if (event.position <= since) return;
+    const delivery: Delivery = {
+      slot, event, key: this.laneKey(event), lane: undefined, settled: false, row: undefined, failures: 0, crashes: 0, scope: 0, redriven: false,
+    };
+    slot.add(delivery);
+    if (slot.closedBefore(event.position)) {
+      delivery.settled = true;
+      return;
+    }
+    if (this.#capabilities.dedupe !== "retained" && this.#repeated(slot, event)) {
+      delivery.settled = true;
+      slot.countClosed(event.type, "duplicate");
+      return;
+    }
+    if (delivery.key !== undefined && slot.busy.has(delivery.key)) return this.#settlements.holdBack(delivery);
+    this.enqueue(delivery);
+  }
+  #repeated(slot: SlotWork, event: StoredEvent): boolean {
+    const identity = `${event.source}\n${event.id}`;
+    if (slot.seen.has(identity)) return true;
+    slot.seen.add(identity);
+    slot.batch.seen.push({ identity, atMs: this.world.env.now() });
+    return false;
+  }
+  laneKey(event: StoredEvent): string | undefined {
+    if (this.spec.order === "log") return "";
+    return this.spec.order === "none" ? undefined : event.key;
+  }
+  enqueue(delivery: Delivery): void {
+    const lane = laneOf(delivery.slot, delivery.key);
+    delivery.lane = lane;
+    this.#readAhead++;
+    lane.waiting ??= new Fifo();
+    const idle = lane.current === undefined && lane.waiting.size === 0;
+    if (delivery.row === undefined) lane.waiting.push(delivery);
+    else lane.waiting.unshift(delivery);
+    if (idle) this.#ready.push(lane);
+  }
+
+  /** This slot was read further. Where nothing matched, progress may wait longer than a checkpoint. */
+  passed(slot: SlotWork): void {
+    const nowMs = this.world.env.monotonic();
+    if (nowMs - slot.passedMs < 10 * limits.checkpointMs) return;
+    slot.passedMs = nowMs;
+    this.world.settler.touch(slot, this);
+  }
+
+  // ── deliveries go out ──
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    while (this.room > 0) {
+      const lane = this.#ready.shift();
+      if (lane === undefined) break;
+      if (lane.slot.leaving || lane.slot.dropped) {
+        this.clearLane(lane);
+        continue;
+      }
+      const delivery = lane.waiting?.shift();
+      if (delivery === undefined) continue;
+      if (delivery.row === undefined && delivery.event.position > lane.slot.claim) {
+        lane.waiting?.unshift(delivery);
+        this.#ready.unshift(lane);
+        this.#stallForClaim();
+        break;
+      }
+      this.#readAhead--;
+      lane.current = delivery;
+      this.#begin(delivery);
+    }
+    this.#pumping = false;
+    if (this.#readAhead < limits.readAheadMax / 2) this.reader.wake();
+  }
+  #begin(delivery: Delivery): void {
+    const { slot, event } = delivery;
+    if (delivery.row !== undefined) return this.#beginRow(delivery);
+    if (event.position <= slot.suspect) {
+      slot.inHand++;
+      return this.world.suspects.take(delivery, () => this.#settlements.beginSuspect(delivery));
+    }
+    slot.inHand++;
+    this.#startedTo = Math.max(this.#startedTo, event.position);
+    slot.startedTo = event.position;
+    this.#inFlight++;
+    this.run(delivery);
+  }
+  #beginRow(delivery: Delivery): void {
+    const begin = (): void => {
+      this.#inFlight++;
+      this.due.begin(delivery);
+    };
+    if (delivery.crashes === 0) begin();
+    else this.world.suspects.take(delivery, begin);
+  }
+  /** A suspect whose row stands takes its place in flight. */
+  runSuspect(delivery: Delivery): void {
+    this.#inFlight++;
+    this.run(delivery);
+  }
+  /** A place in flight that was taken is not used. */
+  release(delivery: Delivery): void {
+    this.#inFlight--;
+    this.world.suspects.done(delivery);
+    this.advance(delivery);
+  }
+  /** Runs the handler. The delivery is covered by a claim or by its running row; its place in flight is taken. */
+  run(delivery: Delivery): void {
+    const attempt = new Attempt(delivery, this.world.env.monotonic());
+    this.attempts.add(attempt);
+    this.#watch ??= this.world.env.after(this.#watchMs(), () => this.#watchAttempts());
+    handle(this.#desk, attempt);
+  }
+  #finished(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void {
+    if (this.attempts.delete(attempt)) this.#inFlight--;
+    if (!attempt.told) this.#tell(attempt, outcome, effects);
+    this.pump();
+  }
+  #tell(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void {
+    attempt.told = true;
+    attempt.context?.end(attempt.timedOut ? "HANDLER_TIMEOUT" : "SETTLED");
+    const { delivery } = attempt;
+    if (delivery.row === undefined) delivery.slot.inHand--;
+    this.#settlements.settle(delivery, outcome, effects);
+  }
+  /** The lane's delivery is over: the next of its key may run. */
+  advance(delivery: Delivery): void {
+    const { lane, slot } = delivery;
+    if (lane === undefined) return;
+    lane.current = undefined;
+    if (slot.dropped || slot.leaving) {
+      this.clearLane(lane);
+      if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
+      return;
+    }
+    if (lane.waiting !== undefined && lane.waiting.size > 0) this.#ready.push(lane);
+    else if (lane.key !== undefined) slot.lanes.delete(lane.key);
+    if (this.#ready.size > 0) this.pump();
+  }
+  /** Takes the rest of a lane out, in order: its deliveries get rows. */
+  clearLane(lane: Lane): Delivery[] {
+    const rest = lane.waiting?.drain() ?? [];
+    this.#readAhead -= rest.length;
+    return rest;
+  }
+
+  // ── claims ──
+  claimFor(slot: SlotWork): number {
+    const started = this.#capabilities.totalOrder ? this.#startedTo : slot.startedTo;
+    return Math.max(started, slot.low) + this.#claimAhead;
+  }
+  #stallForClaim(): void {
+    if (!this.#claimStalled) this.#claimAhead = Math.min(this.#claimAhead * 2, limits.claimAheadMax);
+    this.#claimStalled = true;
+    this.#unstalledSinceMs = this.world.env.monotonic();
+    for (const slot of this.slots.values()) if (!slot.leaving) this.world.settler.urge(slot, this);
+  }
+  /** Claims were extended: they run ahead less when nobody has needed that much for a while. */
+  #claimed(): void {
+    this.#claimStalled = false;
+    const nowMs = this.world.env.monotonic();
+    if (nowMs - this.#unstalledSinceMs < 10 * limits.checkpointMs) return;
+    this.#unstalledSinceMs = nowMs;
+    this.#claimAhead = Math.max(limits.claimAheadMin, this.#claimAhead / 2);
+  }
+
+  // ── records come back ──
+  progressed(slot: SlotWork, change: ProgressChange, batch: Batch, result: Recorded): void {
+    if (result.status === "lost") {
+      this.drop(slot);
+      return this.#settlements.lost(batch);
+    }
+    if (result.status === "refused") return this.#settlements.refused(slot, batch, result);
+    slot.recorded(change);
+    this.#claimed();
+    this.#settlements.committed(slot, batch, result);
+    if (slot.leaving && slot.atRest) this.world.handBack();
+    this.pump();
+  }
+
+  // ── time ──
+  #watchMs(): number {
+    return Math.min(250, Math.max(5, Math.min(this.spec.timeoutMs, limits.detachAfterMs) / 4));
+  }
+  #watchAttempts(): void {
+    this.#watch = undefined;
+    const nowMs = this.world.env.monotonic();
+    for (const attempt of this.attempts) this.#watchAttempt(attempt, nowMs - attempt.startedMs);
+    if (this.attempts.size > 0) this.#watch = this.world.env.after(this.#watchMs(), () => this.#watchAttempts());
+  }
+  #watchAttempt(attempt: Attempt, ranMs: number): void {
+    const { delivery } = attempt;
+    if (ranMs >= this.spec.timeoutMs && !attempt.timedOut) {
+      attempt.timedOut = true;
+      attempt.context?.end("HANDLER_TIMEOUT");
+    }
+    if (ranMs >= this.spec.timeoutMs + limits.abandonAfterMs && !attempt.told) {
+      this.#tell(attempt, timeout(this.spec), undefined);
+      this.#abandoned();
+    } else if (ranMs >= limits.detachAfterMs && delivery.row === undefined && !delivery.settled && !delivery.slot.dropped) {
+      this.#settlements.detach(delivery);
+    }
+  }
+  #abandoned(): void {
+    let stuck = 0;
+    for (const attempt of this.attempts) if (attempt.told) stuck++;
+    if (stuck >= this.spec.concurrency) {
+      this.world.fail(
+        new FactlogError("WORKER_STUCK", `${stuck} handlers of ${this.spec.name} ran past their timeout and never returned: the worker stops so that it can be restarted. Make them heed ctx.signal.`),
+      );
+    };
+  }
+
+  // ── the end ──
+  /** Starts nothing more. */
+  quiesce(): void {
+    this.#stopping = true;
+    this.reader.stop();
+    this.due.stop();
+  }
+  /** Ends what still runs: its results are discarded, and it runs again elsewhere, uncharged. */
+  abort(): void {
+    this.#watch?.cancel();
+    this.#watch = undefined;
+    for (const attempt of this.attempts) {
+      attempt.told = true;
+      attempt.context?.end("SHUTDOWN");
+    }
+  }
+  /** Rows that say running in my name, of attempts that were aborted. */
+  runningRows(): (DeliveryRef & { readonly rowToken: number })[] {
+    return [...this.attempts].flatMap(({ delivery }) => {
+      const { sub, gen, slot } = delivery.slot.lease;
+      return delivery.row === undefined ? [] : [{ sub, gen, slot, position: delivery.event.position, rowToken: delivery.row.token }];
+    });
+  }
+  /** All slots may go, whatever still runs in them: its results are discarded. */
+  surrender(): void {
+    for (const slot of this.slots.values()) {
+      slot.inHand = 0;
+      if (!slot.leaving) this.#leave(slot);
+    }
+  }
+}

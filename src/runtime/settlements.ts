@@ -1,0 +1,217 @@
+import { decide } from "../delivery/decide.ts";
+import type { Outcome, Settlement } from "../delivery/outcome.ts";
+import { type DeliveryRef, type Effects, type FailureRecord, firstRowToken, type Recorded, type RowChange, type RowInsert } from "../engine/ledger.ts";
+import { correlationIdOf } from "./correlation.ts";
+import { describeFailure } from "./failure.ts";
+import type { Runner } from "./runner.ts";
+import type { Batch, Delivery, SlotWork } from "./slot-work.ts";
+
+/**
+ * From the end of an attempt to what is recorded. A delivery that is simply done waits for the checkpoint, and its lane
+ * goes on at once; one with effects, and one that gets or has a row, is recorded at once, and its lane waits for that.
+ */
+export class Settlements {
+  readonly #runner: Runner;
+  /** Deliveries whose running row is being recorded; their outcome waits for it. */
+  readonly #becomingRows = new Map<Delivery, (() => void) | undefined>();
+
+  constructor(runner: Runner) {
+    this.#runner = runner;
+  }
+
+  settle(delivery: Delivery, outcome: Outcome, effects: Effects | undefined): void {
+    if (this.#becomingRows.has(delivery)) {
+      this.#becomingRows.set(delivery, () => this.settle(delivery, outcome, effects));
+      return;
+    }
+    if (delivery.row === undefined && delivery.slot.dropped) return this.#runner.advance(delivery);
+    const { spec, world } = this.#runner;
+    const settlement = decide(delivery, outcome, spec.retry, world.env.now(), world.env.random());
+    if (delivery.row !== undefined) this.#settleRow(delivery, settlement, effects);
+    else if (settlement.kind === "close") this.#close(delivery, settlement.as, effects);
+    else this.#keep(delivery, settlement);
+  }
+
+  // ── deliveries without a row ──
+  #close(delivery: Delivery, as: "done" | "skipped", effects: Effects | undefined): void {
+    const { slot } = delivery;
+    this.#runner.deliveries++;
+    delivery.settled = true;
+    slot.countClosed(delivery.event.type, as);
+    if (effects === undefined) {
+      this.#runner.world.settler.touch(slot, this.#runner);
+      return this.#runner.advance(delivery);
+    }
+    slot.batch.effects.push({ effects, delivery });
+    this.#runner.world.settler.urge(slot, this.#runner);
+  }
+  #keep(delivery: Delivery, settlement: Exclude<Settlement, { kind: "close" }>): void {
+    const failure = this.#failure(delivery, settlement);
+    const dead = settlement.kind === "dead";
+    const { onExhausted } = this.#runner.spec;
+    this.#intoRow(delivery, {
+      state: dead ? "dead" : "retrying",
+      dueMs: dead ? 0 : settlement.dueMs,
+      failures: settlement.failures,
+      holds: delivery.key !== undefined && !(dead && onExhausted === "skip-event"),
+      ...(failure === undefined ? {} : { failure }),
+      ...(dead && onExhausted === "stop" ? { stop: true } : {}),
+    });
+  }
+  /** A delivery runs long: its row lets `low` pass, and its slot change hands. */
+  detach(delivery: Delivery): void {
+    this.#becomingRows.set(delivery, undefined);
+    this.#intoRow(delivery, { state: "running", dueMs: 0, failures: delivery.failures, holds: delivery.key !== undefined });
+  }
+  /** It may have killed its process: it gets its row before it runs. */
+  beginSuspect(delivery: Delivery): void {
+    const { slot } = delivery;
+    if (slot.dropped || slot.leaving) {
+      slot.inHand--;
+      this.#runner.world.suspects.done(delivery);
+      return this.#runner.advance(delivery);
+    }
+    this.#becomingRows.set(delivery, () => this.#runner.runSuspect(delivery));
+    this.#intoRow(delivery, { state: "running", dueMs: 0, failures: 0, holds: delivery.key !== undefined });
+  }
+  /** An event of a key that rows hold: a pointer to it, behind them. */
+  holdBack(delivery: Delivery): void {
+    this.#insert(delivery, { state: "ready", dueMs: 0, failures: 0, holds: true });
+    this.#runner.world.settler.touch(delivery.slot, this.#runner);
+  }
+  /** The delivery, and what waits behind it where it holds its key, get their rows in one change. */
+  #intoRow(delivery: Delivery, row: RowPart): void {
+    const { lane, slot } = delivery;
+    this.#insert(delivery, row);
+    if (row.holds && lane !== undefined) {
+      for (const next of this.#runner.clearLane(lane)) {
+        if (next.row === undefined) this.#insert(next, { state: "ready", dueMs: 0, failures: 0, holds: true });
+        else this.#runner.due.forget(next);
+      }
+    }
+    this.#runner.world.settler.urge(slot, this.#runner);
+  }
+  #insert(delivery: Delivery, part: RowPart): void {
+    const { event } = delivery;
+    const theirs = this.#runner.world.log.capabilities.retention === "theirs";
+    delivery.slot.insert(delivery, {
+      position: event.position,
+      eventSlot: event.slot,
+      key: delivery.key ?? "",
+      eventId: event.id,
+      correlationId: correlationIdOf(event),
+      atMs: event.recordedMs,
+      ...part,
+      ...(theirs ? { event } : {}),
+    });
+  }
+  #failure(delivery: Delivery, settlement: Exclude<Settlement, { kind: "close" }>): FailureRecord | undefined {
+    const { spec, world } = this.#runner;
+    if (settlement.class === "deferred") return undefined;
+    const failure = { atMs: world.env.now(), class: settlement.class, ...describeFailure(settlement.class, settlement.error) };
+    const facts = { subscription: spec.name, event: delivery.event.id, key: delivery.event.key, failures: settlement.failures, error: failure.error.split("\n")[0] };
+    if (settlement.kind === "dead") world.logger.error(`${spec.name}: ${delivery.event.type} ${delivery.event.id} is a dead letter`, facts);
+    else world.logger.warn(`${spec.name}: ${delivery.event.type} ${delivery.event.id} failed and is tried again`, { ...facts, dueInMs: settlement.dueMs - world.env.now() });
+    return failure;
+  }
+
+  // ── deliveries with a row ──
+  #settleRow(delivery: Delivery, settlement: Settlement, effects: Effects | undefined): void {
+    const row = delivery.row;
+    if (row === undefined) return;
+    const change: RowChange = {
+      kind: "row",
+      delivery: refOf(delivery),
+      rowToken: row.token,
+      to: this.#rowTarget(delivery, settlement),
+      ...(effects === undefined ? {} : { effects }),
+    };
+    this.#runner.world.settler.submit(change, (result) => this.#rowSettled(delivery, settlement, result));
+  }
+  #rowTarget(delivery: Delivery, settlement: Settlement): RowChange["to"] {
+    if (settlement.kind === "close") return { state: "closed", as: settlement.as };
+    const failure = this.#failure(delivery, settlement);
+    if (settlement.kind === "retry") {
+      return { state: "retrying", dueMs: settlement.dueMs, failures: settlement.failures, ...(failure === undefined ? {} : { failure }) };
+    }
+    const { onExhausted } = this.#runner.spec;
+    const holds = delivery.key !== undefined && onExhausted !== "skip-event";
+    return { state: "dead", failures: settlement.failures, holds, stop: onExhausted === "stop", failure: failure as FailureRecord };
+  }
+  #rowSettled(delivery: Delivery, settlement: Settlement, result: Recorded): void {
+    if (result.status === "refused") {
+      return this.settle(delivery, { kind: "failed", class: "error", error: result.refused?.error }, undefined);
+    }
+    this.#runner.due.forget(delivery);
+    this.#runner.world.suspects.done(delivery);
+    if (result.status === "ok") this.#rowRecorded(delivery, settlement, result);
+    this.#runner.advance(delivery);
+  }
+  #rowRecorded(delivery: Delivery, settlement: Settlement, result: Recorded): void {
+    if (settlement.kind === "close") this.#runner.deliveries++;
+    if (settlement.kind === "retry") this.#runner.due.at(settlement.dueMs);
+    if (settlement.kind === "dead") this.#died();
+    const slot = this.#runner.slots.get(delivery.slot.lease.slot);
+    for (const key of result.freed) slot?.freed(key);
+    if (result.promoted) this.#runner.due.look();
+  }
+  #died(): void {
+    this.#runner.dead++;
+    if (this.#runner.spec.onExhausted === "stop") this.#runner.halt();
+  }
+
+  // ── records of slots come back ──
+  committed(slot: SlotWork, batch: Batch, result: Recorded): void {
+    for (const { row, delivery } of batch.inserts) {
+      if (row.holds) slot.recordedInsert(row.key);
+      if (row.state === "running") this.#becameRow(delivery);
+      else this.#keptRow(delivery, row);
+    }
+    for (const key of result.freed) slot.freed(key);
+    if (result.promoted) this.#runner.due.look();
+    for (const { delivery } of batch.effects) this.#runner.advance(delivery);
+  }
+  #becameRow(delivery: Delivery): void {
+    delivery.row = { token: firstRowToken, started: true };
+    delivery.slot.inHand--;
+    const next = this.#becomingRows.get(delivery);
+    this.#becomingRows.delete(delivery);
+    next?.();
+  }
+  #keptRow(delivery: Delivery, row: RowInsert): void {
+    if (row.state === "retrying") this.#runner.due.at(row.dueMs);
+    if (row.state === "dead") this.#died();
+    if (delivery.lane?.current === delivery) this.#runner.advance(delivery);
+  }
+  /** The slot was lost with this batch: nothing of it stands. */
+  lost(batch: Batch): void {
+    for (const { delivery } of batch.inserts) {
+      const running = this.#becomingRows.has(delivery);
+      this.#becomingRows.delete(delivery);
+      this.#runner.world.suspects.done(delivery);
+      if (!running && delivery.lane?.current === delivery) this.#runner.advance(delivery);
+    }
+    for (const { delivery } of batch.effects) this.#runner.advance(delivery);
+  }
+  /** The database refused one delivery's effects: that one has failed, the others are recorded again. */
+  refused(slot: SlotWork, batch: Batch, result: Recorded): void {
+    slot.restore(batch);
+    const at = batch.effects.findIndex((entry) => entry.effects.position === result.refused?.position);
+    const [entry] = batch.effects.splice(at, 1);
+    if (entry !== undefined) {
+      const { delivery } = entry;
+      delivery.settled = false;
+      this.#runner.deliveries--;
+      slot.uncountClosed(delivery.event.type, "done");
+      this.settle(delivery, { kind: "failed", class: "error", error: result.refused?.error }, undefined);
+    }
+    this.#runner.world.settler.urge(slot, this.#runner);
+  }
+}
+
+type RowPart = Pick<RowInsert, "state" | "dueMs" | "failures" | "holds"> & { readonly failure?: FailureRecord; readonly stop?: boolean };
+
+function refOf(delivery: Delivery): DeliveryRef {
+  const { sub, gen, slot } = delivery.slot.lease;
+  return { sub, gen, slot, position: delivery.event.position };
+}

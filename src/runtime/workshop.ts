@@ -1,0 +1,229 @@
+import type { Logger } from "../app/context.ts";
+import type { SubscriptionSpec } from "../app/subscription.ts";
+import type { LeaseState, SlotLease } from "../engine/ledger.ts";
+import { pause } from "../env.ts";
+import { FactlogError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { enrol } from "./enrol.ts";
+import { Relay, relayDefinition, relayName } from "./relay.ts";
+import { Runner, type RunnerWorld } from "./runner.ts";
+import { Session, type Tenant } from "./session.ts";
+import { Settler } from "./settle.ts";
+import type { SharedStore } from "./store.ts";
+import { SuspectTurns } from "./suspects.ts";
+
+/**
+ * All workers of one store in this process: one session, one settler, one reader's wake-up; a runner per subscription.
+ * Made with the first runner and gone with the last.
+ */
+export class Workshop {
+  readonly #store: SharedStore;
+  readonly #logger: Logger;
+  readonly #session: Session;
+  readonly #settler: Settler;
+  readonly #suspects = new SuspectTurns();
+  readonly #runners = new Map<string, EnrolledRunner>();
+  readonly #over = new AbortController();
+  #relay: Relay | undefined;
+  #waking: Promise<void> | undefined;
+  #failed: unknown;
+  readonly #failure = Promise.withResolvers<never>();
+
+  constructor(store: SharedStore, logger: Logger, leaseMs: number) {
+    this.#store = store;
+    this.#logger = logger;
+    const fail = (error: unknown): void => this.#fail(error);
+    this.#session = new Session(store.env, store.engine.ledger, logger, leaseMs, fail);
+    this.#settler = new Settler(store.env, store.engine.ledger, () => this.#session.id, fail);
+    this.#failure.promise.catch(() => {});
+  }
+
+  /** Rejects when the workshop had to fail stop. */
+  get failure(): Promise<never> {
+    return this.#failure.promise;
+  }
+  #fail(error: unknown): void {
+    if (this.#failed !== undefined) return;
+    this.#failed = error;
+    for (const { runner } of this.#runners.values()) {
+      runner.quiesce();
+      runner.abort();
+    }
+    this.#relay?.stop();
+    this.#settler.stop();
+    this.#session.stop();
+    this.#over.abort();
+    this.#failure.reject(error);
+  }
+
+  /** Enrols the subscriptions and begins to work on them. All or none. */
+  async start(specs: readonly SubscriptionSpec[], source: string): Promise<readonly Runner[]> {
+    for (const spec of specs) {
+      if (this.#runners.has(spec.name)) {
+        throw new FactlogError("DUPLICATE_SUBSCRIPTION", `${spec.name} is being worked on in this process already: stop that worker first, or name others with \`only\`.`, { details: { subscription: spec.name } });
+      }
+    }
+    const { log, ledger } = this.#store.engine;
+    const enrolled: EnrolledRunner[] = [];
+    for (const spec of specs) {
+      const entry = await enrol(log, ledger, spec);
+      const since = entry.since;
+      enrolled.push(new EnrolledRunner(this.#store, this.#session.leaseMs, new Runner(this.#world(source), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision, since })));
+    }
+    await this.#startRelay();
+    for (const each of enrolled) {
+      this.#runners.set(each.runner.spec.name, each);
+      this.#session.add(each);
+      each.runner.start();
+    }
+    await this.#session.round();
+    this.#waking ??= this.#wakeReaders();
+    return enrolled.map((each) => each.runner);
+  }
+  #world(source: string): RunnerWorld {
+    return {
+      env: this.#store.env,
+      log: this.#store.engine.log,
+      ledger: this.#store.engine.ledger,
+      settler: this.#settler,
+      suspects: this.#suspects,
+      logger: this.#logger,
+      source,
+      handBack: () => void this.#session.round(),
+      fail: (error) => this.#fail(error),
+    };
+  }
+  async #startRelay(): Promise<void> {
+    const { ledger, log } = this.#store.engine;
+    if (ledger.capabilities.sharesLog || this.#relay !== undefined) return;
+    const enrolled = await ledger.command({ kind: "define", name: relayName, definition: relayDefinition, start: new Map(), baseline: new Map() });
+    this.#relay = new Relay({ env: this.#store.env, log, ledger, settler: this.#settler, fail: (error) => this.#fail(error) }, enrolled);
+    this.#session.add(this.#relay);
+  }
+  async #wakeReaders(): Promise<void> {
+    const { log } = this.#store.engine;
+    while (!this.#over.signal.aborted) {
+      await log.wake(limits.wakeMaxMs, this.#over.signal);
+      for (const { runner } of this.#runners.values()) runner.reader.wake();
+    }
+  }
+
+  /** Nothing is due in these runners: all is read, run and recorded, and no dead worker's share is still to come. */
+  async quiet(runners: readonly Runner[]): Promise<boolean> {
+    if (!this.#session.othersAlive || !runners.every((runner) => runner.idleButProgress)) return false;
+    await this.#settler.flush();
+    if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
+    for (const runner of runners) if (!(await runner.quiet())) return false;
+    return runners.every((runner) => runner.idle);
+  }
+  get failed(): unknown {
+    return this.#failed;
+  }
+
+  /** Stops these runners: no new work, what runs may end within the grace period, the rest is handed back uncharged. */
+  async stop(runners: readonly Runner[], graceMs: number): Promise<void> {
+    const { env } = this.#store;
+    for (const runner of runners) runner.quiesce();
+    const until = env.monotonic() + graceMs;
+    while (this.#failed === undefined && runners.some((runner) => runner.inFlight > 0) && env.monotonic() < until) await pause(env, 5);
+    for (const runner of runners) runner.abort();
+    if (this.#failed !== undefined) return;
+    await this.#settler.flush();
+    await this.#leave(runners);
+  }
+  async #leave(runners: readonly Runner[]): Promise<void> {
+    const last = runners.length === this.#runners.size;
+    if (last) return this.#close(runners);
+    for (const runner of runners) {
+      this.#session.release(runner.runningRows());
+      runner.surrender();
+    }
+    await this.#session.round();
+    for (const runner of runners) this.#forget(runner);
+  }
+  async #close(runners: readonly Runner[]): Promise<void> {
+    this.#over.abort();
+    this.#relay?.stop();
+    await this.#waking;
+    await this.#session.leave();
+    this.#settler.stop();
+    for (const runner of runners) this.#forget(runner);
+    this.#store.parts.delete(partName);
+  }
+  #forget(runner: Runner): void {
+    const entry = this.#runners.get(runner.spec.name);
+    if (entry === undefined) return;
+    this.#runners.delete(runner.spec.name);
+    this.#session.remove(entry);
+  }
+}
+
+const partName = "workshop";
+
+/** The workshop of a store, made when it is first asked for. */
+export function workshopOf(store: SharedStore, logger: Logger, leaseMs: number): Workshop {
+  const known = store.parts.get(partName) as Workshop | undefined;
+  if (known !== undefined && known.failed === undefined) return known;
+  const made = new Workshop(store, logger, leaseMs);
+  store.parts.set(partName, made);
+  return made;
+}
+
+/** A runner as a tenant of the session; follows what the ledger says of its subscription. */
+class EnrolledRunner implements Tenant {
+  readonly runner: Runner;
+  readonly #store: SharedStore;
+  readonly #leaseMs: number;
+  #unservedSinceMs: number | undefined;
+
+  constructor(store: SharedStore, leaseMs: number, runner: Runner) {
+    this.#store = store;
+    this.#leaseMs = leaseMs;
+    this.runner = runner;
+  }
+  get sub(): number {
+    return this.runner.enrolment.sub;
+  }
+  get gen(): number {
+    return this.runner.enrolment.gen;
+  }
+  get revision(): number {
+    return this.runner.enrolment.revision;
+  }
+  get inFlight(): number {
+    return this.runner.inFlight;
+  }
+  get slotCount(): number {
+    return this.runner.slotCount;
+  }
+  hold(leases: readonly SlotLease[]): Promise<void> {
+    return this.runner.hold(leases);
+  }
+  shrinkTo(count: number): void {
+    this.runner.shrinkTo(count);
+  }
+  returnable(): readonly { readonly lease: SlotLease; drop(): void }[] {
+    return this.runner.returnable().map((slot) => ({ lease: slot.lease, drop: () => this.runner.drop(slot) }));
+  }
+  heard(news: LeaseState["subscriptions"][number], served: boolean): void {
+    this.runner.stateIs(news.state);
+    if (news.revision === this.revision) {
+      this.#unservedSinceMs = undefined;
+      return;
+    }
+    this.runner.shrinkTo(0);
+    const nowMs = this.#store.env.monotonic();
+    if (served) this.#unservedSinceMs = undefined;
+    else this.#unservedSinceMs ??= nowMs;
+    if (this.#unservedSinceMs !== undefined && nowMs - this.#unservedSinceMs >= this.#leaseMs) this.#reinstate();
+  }
+  /** Nobody serves the newer definition any more (it was rolled back): this one becomes the newest again. */
+  #reinstate(): void {
+    this.#unservedSinceMs = undefined;
+    const { log, ledger } = this.#store.engine;
+    enrol(log, ledger, this.runner.spec, true).then(
+      (entry) => this.runner.enrolledAs(entry),
+      (error: unknown) => this.runner.world.fail(error),
+    );
+  }
+}
