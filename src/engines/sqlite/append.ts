@@ -1,0 +1,132 @@
+import { FactlogError } from "../../errors.ts";
+import type { Env } from "../../env.ts";
+import type { Appended } from "../../engine/event-log.ts";
+import { sameContent, slotOf } from "../../event/codec.ts";
+import type { EncodedEvent, PositionNumber, StoredEvent } from "../../event/stored-event.ts";
+import type { Database, Statement } from "./database.ts";
+import { type EventReader, isUuid, uuidToSql } from "./event-row.ts";
+import type { Names } from "./names.ts";
+
+const appendedNew = { duplicate: false } as const;
+
+/**
+ * Inserts events inside the open transaction. Positions run on from the head read at its beginning; head and counts per
+ * type are written once, by `flush`.
+ */
+export class Appender {
+  readonly #sql;
+  readonly #env: Env;
+  readonly #names: Names;
+  readonly #reader: EventReader;
+  readonly #slots: number;
+  /** Types (by number) of the events that the open transaction has appended, in order. */
+  readonly #appended: number[] = [];
+  #head: PositionNumber = 0;
+  #nowMs = 0;
+
+  constructor(db: Database, env: Env, names: Names, reader: EventReader, slots: number) {
+    this.#env = env;
+    this.#names = names;
+    this.#reader = reader;
+    this.#slots = slots;
+    this.#sql = {
+      head: db.prepare<[number]>("SELECT value FROM factlog_meta WHERE name = 'head'"),
+      uuid: identified(db, uuidToSql),
+      text: identified(db, "?"),
+      setHead: db.prepare("UPDATE factlog_meta SET value = CAST(? AS INTEGER) WHERE name = 'head'"),
+      count: db.prepare("UPDATE factlog_type SET appended = appended + ? WHERE id = ?"),
+    };
+  }
+
+  begin(): void {
+    this.#appended.length = 0;
+    this.#head = this.#sql.head.get()![0];
+    this.#nowMs = this.#env.now();
+  }
+
+  /** How many were appended since `begin`. */
+  get count(): number {
+    return this.#appended.length;
+  }
+
+  /** The highest position of the open transaction. */
+  get head(): PositionNumber {
+    return this.#head + this.#appended.length;
+  }
+
+  /** Forgets the events appended after a mark (a `count`), whose rows were rolled back. */
+  rewind(mark: number): void {
+    this.#appended.length = mark;
+  }
+
+  /** One event. Throws ID_CONFLICT (details: index, id) and has then changed nothing. */
+  append(event: EncodedEvent, index = 0): Appended {
+    const known = this.#insert(event);
+    if (known === undefined) return { slot: slotOf(event, this.#slots), position: this.head, ...appendedNew };
+    if (!sameContent(known, event)) throw idConflict(event, index);
+    return { slot: known.slot, position: known.position, duplicate: true };
+  }
+
+  /** One event, where the first content stands: says whether that is another. */
+  announce(event: EncodedEvent): { appended: Appended; diverged: boolean } {
+    const known = this.#insert(event);
+    if (known === undefined) {
+      return { appended: { slot: slotOf(event, this.#slots), position: this.head, ...appendedNew }, diverged: false };
+    }
+    const appended = { slot: known.slot, position: known.position, duplicate: true };
+    return { appended, diverged: !sameContent(known, event) };
+  }
+
+  /** Writes head and counts. */
+  flush(): void {
+    if (this.#appended.length === 0) return;
+    this.#sql.setHead.run(this.head);
+    const counts = new Map<number, number>();
+    for (const type of this.#appended) counts.set(type, (counts.get(type) ?? 0) + 1);
+    for (const [type, count] of counts) this.#sql.count.run(count, type);
+  }
+
+  /** Inserts; gives the event that stood there before under this identity, and has then changed nothing. */
+  #insert(event: EncodedEvent): StoredEvent | undefined {
+    const source = this.#names.sourceId(event.source);
+    const schema = this.#names.schemaOf(event);
+    const sql = isUuid(event.id) ? this.#sql.uuid : this.#sql.text;
+    const { changes } = sql.insert.run(
+      this.head + 1,
+      source,
+      event.id,
+      schema.id,
+      slotOf(event, this.#slots),
+      event.key ?? null,
+      event.group ?? null,
+      event.timeMs,
+      this.#nowMs,
+      event.attributes,
+      event.data,
+      event.crc,
+    );
+    if (changes === 0) return this.#reader.at(sql.find.get(source, event.id)![0]);
+    this.#appended.push(schema.typeId);
+    return undefined;
+  }
+}
+
+/** The statements that name an id, by the form in which it is stored. */
+function identified(db: Database, id: string): { readonly insert: Statement; readonly find: Statement<[number]> } {
+  return {
+    insert: db.prepare(
+      `INSERT INTO factlog_event(position, source, id, schema, slot, key, grp, time_ms, recorded_ms, attributes, data, crc)
+       VALUES (?, ?, ${id}, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    find: db.prepare(`SELECT position FROM factlog_event WHERE source = ? AND id = ${id}`),
+  };
+}
+
+export function idConflict(event: EncodedEvent, index: number): FactlogError {
+  return new FactlogError(
+    "ID_CONFLICT",
+    `an event with id ${JSON.stringify(event.id)} of source ${JSON.stringify(event.source)} is stored with other content: ` +
+      "give the new fact an id of its own.",
+    { details: { index, id: event.id } },
+  );
+}

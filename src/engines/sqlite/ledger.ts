@@ -1,0 +1,134 @@
+import type { LedgerCapabilities } from "../../engine/capabilities.ts";
+import type {
+  Change,
+  Command,
+  CommandResult,
+  DeliveryQuery,
+  DeliveryRef,
+  DeliveryRow,
+  FailureRecord,
+  LeaseRequest,
+  LeaseState,
+  Ledger,
+  OutboxRow,
+  Recorded,
+  SlotRef,
+  SlotState,
+  SubscriptionTally,
+} from "../../engine/ledger.ts";
+import { Commands } from "./command.ts";
+import { Counters } from "./counters.ts";
+import { EffectWriter } from "./effects.ts";
+import { closed } from "./event-log.ts";
+import { Leases } from "./lease.ts";
+import { Queries } from "./queries.ts";
+import { eventsOf, needsSync, Recorder, requireSound, type RecordCall } from "./record.ts";
+import { Rows } from "./rows.ts";
+import type { Store } from "./store.ts";
+import { Tallies } from "./tally.ts";
+
+/**
+ * The ledger over one file. FULL: what appends events, makes deliveries dead, obeys operators, joins or takes over.
+ * NORMAL: progress, starts, retries, held rows, writes and state with their settle; they survive the process, not the
+ * power, and those deliveries run again.
+ */
+export class SqliteLedger implements Ledger {
+  readonly capabilities: LedgerCapabilities;
+  readonly #store: Store;
+  readonly #counters: Counters;
+  readonly #recorder: Recorder;
+  readonly #leases: Leases;
+  readonly #commands: Commands;
+  readonly #queries: Queries;
+  readonly #tallies: Tallies;
+  #closing: Promise<void> | undefined;
+
+  constructor(store: Store, options: { readonly sharesLog: boolean; readonly slots: number }) {
+    const { db } = store;
+    const counters = new Counters(db);
+    const rows = new Rows(db, counters);
+    const effects = new EffectWriter(store, options.sharesLog);
+    this.#store = store;
+    this.#counters = counters;
+    this.#recorder = new Recorder(store, rows, counters, effects);
+    this.#leases = new Leases(store, rows);
+    this.#commands = new Commands(db, rows, effects, options.slots);
+    this.#queries = new Queries(store);
+    this.#tallies = new Tallies(db);
+    this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: store.locks !== undefined };
+    store.use();
+  }
+
+  async lease(request: LeaseRequest): Promise<LeaseState> {
+    this.#requireOpen();
+    const full = request.session === undefined || request.dead.length > 0;
+    const { state, removed } = await this.#write(full, () => this.#leases.run(request));
+    const { locks } = this.#store;
+    if (locks === undefined) return state;
+    for (const session of removed) locks.drop(session);
+    return { ...state, sessions: state.sessions.map((one) => ({ ...one, gone: locks.isGone(one.session) })) };
+  }
+
+  async load(slots: readonly SlotRef[]): Promise<readonly SlotState[]> {
+    this.#requireOpen();
+    return this.#store.snapshot(() => slots.map((slot) => this.#queries.load(slot)));
+  }
+
+  async record(session: number, changes: readonly Change[]): Promise<readonly Recorded[]> {
+    this.#requireOpen();
+    requireSound(changes);
+    if (changes.length === 0) return [];
+    const call: RecordCall = { session, changes, refusals: new Map() };
+    return this.#write(changes.some(needsSync), () => this.#recorder.run(call), eventsOf(changes));
+  }
+
+  async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
+    this.#requireOpen();
+    return this.#store.snapshot(() => this.#queries.deliveries(query));
+  }
+
+  async failures(delivery: DeliveryRef): Promise<readonly FailureRecord[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#queries.failures(delivery));
+  }
+
+  async states(sub: number, keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#queries.states(sub, keys));
+  }
+
+  async outbox(limit: number): Promise<readonly OutboxRow[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#queries.outbox(limit));
+  }
+
+  async command(command: Command): Promise<CommandResult> {
+    this.#requireOpen();
+    return this.#write(true, () => this.#commands.run(command), 1);
+  }
+
+  async tally(): Promise<readonly SubscriptionTally[]> {
+    this.#requireOpen();
+    return this.#store.snapshot(() => this.#tallies.all());
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#store.leave();
+    return this.#closing;
+  }
+
+  #write<T>(full: boolean, act: () => T, weight = 0): Promise<T> {
+    const run = (): T => {
+      this.#counters.begin();
+      const result = act();
+      this.#counters.flush();
+      return result;
+    };
+    return this.#store.write(run, { full, weight });
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw closed(this.#store.location.path);
+    this.#store.requireSound();
+  }
+}

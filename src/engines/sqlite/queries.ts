@@ -1,0 +1,205 @@
+import { limits } from "../../limits.ts";
+import type {
+  DeliveryQuery,
+  DeliveryRef,
+  DeliveryRow,
+  FailureRecord,
+  OutboxRow,
+  SlotRef,
+  SlotState,
+} from "../../engine/ledger.ts";
+import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
+import { notThere } from "./command.ts";
+import { tallyNumber } from "./counters.ts";
+import type { Cell, Database } from "./database.ts";
+import { decodeRanges } from "./ranges.ts";
+import { rowStates, stateNumber } from "./rows.ts";
+import type { Store } from "./store.ts";
+
+const ofSlot = "sub = ? AND gen = ? AND slot = ?";
+const columns = `sub, gen, slot, position, event_slot, key, holds, state, due_ms, token, session, scope, failures, crashes,
+  redriven, event_id, correlation_id, at_ms, event`;
+type DeliveryCells = [
+  sub: number,
+  gen: number,
+  slot: number,
+  position: number,
+  eventSlot: number,
+  key: string,
+  holds: number,
+  state: number,
+  dueMs: number | null,
+  token: number,
+  session: number | null,
+  scope: number,
+  failures: number,
+  crashes: number,
+  redriven: number,
+  eventId: string,
+  correlationId: string,
+  atMs: number,
+  event: string | null,
+];
+type FailureCells = [atMs: number, kind: string, fingerprint: string, error: string];
+
+function prepare(db: Database) {
+  const failure = `SELECT at_ms, class, fingerprint, error FROM factlog_failure WHERE ${ofSlot} AND position = ?`;
+  return {
+    slot: db.prepare<[number, string, number, number]>(
+      `SELECT low, ranges, claim, suspect FROM factlog_slot WHERE ${ofSlot}`,
+    ),
+    nextKey: db.prepare<[string]>(
+      `SELECT key FROM factlog_delivery INDEXED BY factlog_delivery_key
+       WHERE ${ofSlot} AND holds = 1 AND key > ? ORDER BY key LIMIT 1`,
+    ),
+    firstKey: db.prepare<[string]>(
+      `SELECT key FROM factlog_delivery INDEXED BY factlog_delivery_key
+       WHERE ${ofSlot} AND holds = 1 ORDER BY key LIMIT 1`,
+    ),
+    seen: db.prepare<[string]>(`SELECT identity FROM factlog_seen WHERE ${ofSlot} AND at_ms >= ? ORDER BY at_ms`),
+    one: db.prepare<DeliveryCells>(`SELECT ${columns} FROM factlog_delivery WHERE ${ofSlot} AND position = ?`),
+    due: db.prepare<DeliveryCells>(
+      `SELECT ${columns} FROM factlog_delivery INDEXED BY factlog_delivery_due
+       WHERE ${ofSlot} AND due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, position LIMIT ?`,
+    ),
+    waiting: db.prepare<[number]>(
+      `SELECT total(n) FROM factlog_tally WHERE sub = ? AND gen = ? AND state IN (${tallyNumber.ready}, ${tallyNumber.retrying})`,
+    ),
+    failures: db.prepare<FailureCells>(`${failure} ORDER BY n`),
+    lastFailure: db.prepare<FailureCells>(`${failure} ORDER BY n DESC LIMIT 1`),
+    state: db.prepare<[string]>("SELECT value FROM factlog_state WHERE sub = ? AND key = ?"),
+    outbox: db.prepare<[number, string]>("SELECT seq, event FROM factlog_outbox ORDER BY seq LIMIT ?"),
+  };
+}
+
+/** What the ledger answers without changing anything. */
+export class Queries {
+  readonly #db: Database;
+  readonly #store: Store;
+  readonly #sql;
+
+  constructor(store: Store) {
+    this.#db = store.db;
+    this.#store = store;
+    this.#sql = prepare(store.db);
+  }
+
+  load(ref: SlotRef): SlotState {
+    const { sub, gen, slot } = ref;
+    const row = this.#sql.slot.get(sub, gen, slot);
+    if (row === undefined) throw notThere(`slot ${slot} of subscription ${sub}`);
+    const [low, ranges, claim, suspect] = row;
+    const sinceMs = this.#store.env.now() - limits.dedupeWindowMs;
+    return {
+      slot: { sub, gen, slot },
+      low,
+      ranges: decodeRanges(ranges, low),
+      claim,
+      suspect,
+      busy: this.#busyKeys(ref),
+      seen: this.#sql.seen.all(sub, gen, slot, sinceMs).map(([identity]) => identity),
+    };
+  }
+
+  deliveries(query: DeliveryQuery): readonly DeliveryRow[] {
+    switch (query.kind) {
+      case "one": {
+        const row = this.#sql.one.get(...refCells(query.delivery));
+        return row === undefined ? [] : [this.#toRow(row)];
+      }
+      case "due":
+        return this.#due(query).map((row) => this.#toRow(row));
+      case "state":
+        return this.#inState(query).map((row) => this.#toRow(row));
+    }
+  }
+
+  failures(delivery: DeliveryRef): readonly FailureRecord[] {
+    return this.#sql.failures.all(...refCells(delivery)).map(toFailure);
+  }
+
+  states(sub: number, keys: readonly string[]): readonly (string | undefined)[] {
+    return keys.map((key) => this.#sql.state.get(sub, key)?.[0]);
+  }
+
+  outbox(limit: number): readonly OutboxRow[] {
+    return this.#sql.outbox.all(limit).map(([seq, event]) => ({ seq, event: JSON.parse(event) as EncodedEvent }));
+  }
+
+  /** From key to key: a key may have a million rows. */
+  #busyKeys({ sub, gen, slot }: SlotRef): string[] {
+    const keys: string[] = [];
+    let next = this.#sql.firstKey.get(sub, gen, slot);
+    while (next !== undefined) {
+      keys.push(next[0]);
+      next = this.#sql.nextKey.get(sub, gen, slot, next[0]);
+    }
+    return keys;
+  }
+
+  /** Slot by slot, each up to the limit; where nothing of a subscription waits, its slots are not looked at. */
+  #due({ slots, dueMs, limit }: DeliveryQuery & { kind: "due" }): DeliveryCells[] {
+    const waits = new Map<string, boolean>();
+    const rows = slots.flatMap(({ sub, gen, slot }) => {
+      const name = `${sub} ${gen}`;
+      if (!waits.has(name)) waits.set(name, this.#sql.waiting.get(sub, gen)![0] > 0);
+      return waits.get(name) === true ? this.#sql.due.all(sub, gen, slot, dueMs, limit) : [];
+    });
+    return rows.toSorted((a, b) => a[8]! - b[8]! || comparePlaces(a, b)).slice(0, limit);
+  }
+
+  #inState({ state, sub, key, correlationId, after, limit }: DeliveryQuery & { kind: "state" }): DeliveryCells[] {
+    const number = stateNumber[state];
+    // The index over states leaves out the held rows, by far the most: those are found in the table itself.
+    const table = state === "held" ? "factlog_delivery" : "factlog_delivery INDEXED BY factlog_delivery_state";
+    const conditions = [`state = ${number}`, state === "held" ? "true" : "state > 0"];
+    const values: Cell[] = [];
+    const add = (condition: string, ...cells: Cell[]): void => {
+      conditions.push(condition);
+      values.push(...cells);
+    };
+    if (sub !== undefined) add("sub = ?", sub);
+    if (key !== undefined) add("key = ?", key);
+    if (correlationId !== undefined) add("correlation_id = ?", correlationId);
+    if (after !== undefined) add("(sub, gen, slot, position) > (?, ?, ?, ?)", ...refCells(after));
+    const sql = `SELECT ${columns} FROM ${table} WHERE ${conditions.join(" AND ")} ORDER BY sub, gen, slot, position LIMIT ?`;
+    return this.#db.prepare<DeliveryCells>(sql).all(...values, limit);
+  }
+
+  #toRow(cells: DeliveryCells): DeliveryRow {
+    const [sub, gen, slot, position, eventSlot, key, holds, state, dueMs, rowToken, session, scope, failures] = cells;
+    const [, , , , , , , , , , , , , crashes, redriven, eventId, correlationId, atMs, event] = cells;
+    const failure = this.#sql.lastFailure.get(sub, gen, slot, position);
+    return {
+      sub,
+      gen,
+      slot,
+      position,
+      eventSlot,
+      key,
+      holds: holds === 1,
+      state: rowStates[state]!,
+      dueMs: dueMs ?? undefined,
+      rowToken,
+      session: session ?? undefined,
+      scope,
+      failures,
+      crashes,
+      redriven: redriven === 1,
+      eventId,
+      correlationId,
+      atMs,
+      failure: failure === undefined ? undefined : toFailure(failure),
+      event: event === null ? undefined : (JSON.parse(event) as StoredEvent),
+    };
+  }
+}
+
+const refCells = (ref: DeliveryRef): [number, number, number, number] => [ref.sub, ref.gen, ref.slot, ref.position];
+
+const comparePlaces = (a: DeliveryCells, b: DeliveryCells): number =>
+  a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3];
+
+function toFailure([atMs, kind, fingerprint, error]: FailureCells): FailureRecord {
+  return { atMs, class: kind, fingerprint, error };
+}
