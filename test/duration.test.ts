@@ -20,8 +20,33 @@ test("a duration is milliseconds or a literal with its unit", () => {
 
 test("anything else is refused and shown, with the option's name", () => {
   const bad: readonly unknown[] = [
-    ...["", "s", "5", "5 s", " 5s", "5s ", "-5s", "+5s", "1e3s", "0x5s", "1.s", ".5s", "24hours", "5S", "١s", "NaNs"],
-    ...[Number.NaN, -1, Infinity, -Infinity, undefined, null, {}, [], 5n, true, new Date(0)],
+    "",
+    "s",
+    "5",
+    "5 s",
+    " 5s",
+    "5s ",
+    "-5s",
+    "+5s",
+    "1e3s",
+    "0x5s",
+    "1.s",
+    ".5s",
+    "24hours",
+    "5S",
+    "١s",
+    "NaNs",
+    Number.NaN,
+    -1,
+    Infinity,
+    -Infinity,
+    undefined,
+    null,
+    {},
+    [],
+    5n,
+    true,
+    new Date(0),
   ];
   for (const duration of bad) {
     const error = refused("INVALID_OPTION", /^timeout is .*: give milliseconds, or a literal/s, () =>

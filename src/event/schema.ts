@@ -26,7 +26,7 @@ export function runSchema(schema: AnySchema, value: unknown, what: string): Stan
   result.then(undefined, () => undefined);
   throw new FactlogError(
     "SCHEMA_ASYNC",
-    `${what}: its schema answers with a promise. Use a synchronous schema; look things up before publishing, or in the handler.`,
+    `${what}: its schema answers with a promise. Use a synchronous one whose checks throw nothing; look things up before publishing, or in the handler.`,
   );
 }
 

@@ -13,9 +13,22 @@ function nested(levels: number, wrap: (inner: unknown) => unknown): unknown {
 
 test("what JSON can hold has no fault", () => {
   const good: readonly unknown[] = [
-    ...[null, true, "", 0, -1.5e300, [], {}, [1, [2, [null]]], { a: { b: [{ c: "x" }] } }],
-    ...[{ absent: undefined }, Object.create(null), { ["__proto__"]: { polluted: true } }, { constructor: "x" }],
-    ...["\ud800", "\0", runInNewContext("({ a: [1] })")],
+    null,
+    true,
+    "",
+    0,
+    -1.5e300,
+    [],
+    {},
+    [1, [2, [null]]],
+    { a: { b: [{ c: "x" }] } },
+    { absent: undefined },
+    Object.create(null),
+    { ["__proto__"]: { polluted: true } },
+    { constructor: "x" },
+    "\ud800",
+    "\0",
+    runInNewContext("({ a: [1] })"),
   ];
   for (const value of good) assert.equal(jsonFault(value), undefined, JSON.stringify(value));
 });
