@@ -1,8 +1,8 @@
+import assert from "node:assert/strict";
 import { realEnv } from "../env.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EventLog, ReadRequest } from "../engine/event-log.ts";
 import type {
-  Change,
   Closing,
   Command,
   CommandResult,
@@ -14,7 +14,6 @@ import type {
   Ledger,
   Outcomes,
   ProgressChange,
-  Recorded,
   RowChange,
   RowInsert,
   RowState,
@@ -200,6 +199,11 @@ export const effects = (position: PositionNumber, fields: Partial<Effects> = {})
 });
 
 // ── looking ──
+/** `found` has these fields, and perhaps others. */
+export function assertHas<T extends object>(found: T, fields: Partial<T>): void {
+  for (const name of Object.keys(fields) as (keyof T)[]) assert.deepEqual(found[name], fields[name], String(name));
+}
+
 export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
 
 export async function rowAt(ledger: Ledger, delivery: DeliveryRef): Promise<DeliveryRow | undefined> {
@@ -231,6 +235,3 @@ export async function everythingOf({ ledger }: Engine, { sub, gen }: CommandResu
   const slots = loaded.map((state) => ({ ...state, busy: state.busy.toSorted(), seen: state.seen.toSorted() }));
   return { tally, slots, rows: await rowsOf(ledger, sub), outbox: await ledger.outbox(10_000) };
 }
-
-export type Only<Kind extends Change["kind"]> = Extract<Change, { kind: Kind }>;
-export type { Recorded };

@@ -12,6 +12,8 @@ export class Reader {
   #loop: Promise<void> | undefined;
   #reading: Promise<number> | undefined;
   #stopped = false;
+  /** Waits because too much that was read has not been started. */
+  #full = false;
   /** The last read found nothing beyond it. */
   atHead = false;
 
@@ -24,9 +26,13 @@ export class Reader {
       if (!this.#stopped) this.#runner.world.fail(error);
     });
   }
-  /** Something may have been appended, or there is room again. */
+  /** Something may have been appended, or slots were taken. */
   wake(): void {
     this.#gate.open();
+  }
+  /** There is room for what was left unread. */
+  roomAgain(): void {
+    if (this.#full) this.#gate.open();
   }
   stop(): void {
     this.#stopped = true;
@@ -37,7 +43,8 @@ export class Reader {
     while (!this.#stopped) {
       if (this.#runner.mayRead) await this.read();
       if (this.#stopped) return;
-      if (this.atHead || !this.#runner.mayRead || this.#runner.slots.size === 0) await this.#gate.pass();
+      this.#full = !this.#runner.mayRead;
+      if (this.#full || this.atHead) await this.#gate.pass();
     }
   }
   /** One page; concurrent calls share it. Answers how many events it held. */

@@ -289,7 +289,7 @@ export class Runner implements SlotOwner {
       this.#begin(delivery);
     }
     this.#pumping = false;
-    if (this.#readAhead < limits.readAheadMax / 2) this.reader.wake();
+    if (this.#readAhead < limits.readAheadMax / 2) this.reader.roomAgain();
   }
   #begin(delivery: Delivery): void {
     const { slot, event } = delivery;

@@ -68,7 +68,7 @@ export class Bell {
   }
 
   wakeAll(): void {
-    for (const waiter of [...this.#waiters]) waiter.wake();
+    for (const waiter of this.#waiters) waiter.wake();
   }
 
   wait(maxMs: number, signal: AbortSignal): Promise<void> {

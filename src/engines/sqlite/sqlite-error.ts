@@ -52,7 +52,7 @@ export function storeError(error: unknown, where: string): unknown {
   const text = error instanceof Error ? error.message : String(error);
   const make = (code: string, message: string, retryable = false): FactlogError =>
     new FactlogError(code, `${where}: ${message}`, { cause: error, retryable, details: { store: where } });
-  switch (codeOf(error)) {
+  switch (codeOf(error) ?? -1) {
     case codes.busy:
     case codes.locked:
     case codes.protocol:
