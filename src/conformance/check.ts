@@ -22,7 +22,7 @@ export interface Subject {
   /** How long to wait for what must come before it counts as not coming. */
   readonly patienceMs: number;
   /** Makes retention drop all events appended so far. Only where retention is theirs. */
-  dropEvents?(): Promise<void>;
+  readonly dropEvents?: () => Promise<void>;
   /** Closes all processes and removes the store. */
   close(): Promise<void>;
 }
@@ -35,7 +35,7 @@ export interface SubjectOptions {
   readonly dispose?: () => Promise<void>;
 }
 
-/** A subject of an engine's handle, which must be one of a store that is empty and nobody else's. */
+/** A subject of an engine's handle: of a store that is empty, nobody else's, and has at least 3 slots. */
 export function subjectOf(handle: EngineHandle, options: SubjectOptions = {}): Subject {
   const clock = { nowMs: Date.UTC(2030, 0, 1) };
   const env: Env = { ...realEnv, now: () => clock.nowMs };

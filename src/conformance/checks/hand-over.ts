@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { assertHas, at, closedAs, ending, progress, row, rowAt, starting, statesOf, tallyOf } from "../build.ts";
+import type { Check, Subject } from "../check.ts";
+import { scene, Worker, type Scene } from "../worker.ts";
+
+/** A row runs on at its first worker, while its slot has gone over to a second one. */
+async function handedOver(subject: Subject): Promise<Scene & { readonly next: Worker }> {
+  const first = await scene(subject);
+  await first.worker.settle(progress(first.lease, { low: 5, insert: [row(5, { state: "running" })] }));
+  await first.worker.lease({ giveBack: first.worker.held });
+  const next = await Worker.join(subject);
+  await next.take(first.subscription);
+  return { ...first, lease: next.leaseOf(first.sub), next };
+}
+
+export const handOverChecks: readonly Check[] = [
+  {
+    name: "hand-over: a row runs on without its slot, and its key stays busy",
+    about: "ledger",
+    async run(subject) {
+      const { worker, next, ledger, lease, sub } = await handedOver(subject);
+      assert.deepEqual((await ledger.load([lease]))[0]!.busy, ["k"]);
+      assert.equal((await next.settle(ending(at(lease, 5), 1, closedAs()))).status, "lost");
+      assert.equal((await worker.settle(ending(at(lease, 5), 1, closedAs()))).status, "ok");
+      assert.deepEqual((await tallyOf(ledger, sub)).slots[0]!.outcomes.done, 1);
+    },
+  },
+  {
+    name: "hand-over: a held row that comes before the detached one ends becomes ready with its end",
+    about: "ledger",
+    async run(subject) {
+      const { worker, next, ledger, lease, sub } = await handedOver(subject);
+      const inserted = await next.settle(progress(lease, { low: 9, insert: [row(9)] }));
+      assertHas(inserted, { status: "ok", freed: [], promoted: false });
+      assert.deepEqual(await statesOf(ledger, sub), { 5: "running", 9: "held" });
+      const ended = await worker.settle(ending(at(lease, 5), 1, closedAs()));
+      assertHas(ended, { status: "ok", freed: [], promoted: true });
+      assert.deepEqual(await statesOf(ledger, sub), { 9: "ready" });
+    },
+  },
+  {
+    name: "hand-over: a held row that comes after the detached one has ended is not held",
+    about: "ledger",
+    async run(subject) {
+      const { worker, next, ledger, lease, sub } = await handedOver(subject);
+      assert.deepEqual((await worker.settle(ending(at(lease, 5), 1, closedAs()))).freed, ["k"]);
+      await next.settle(progress(lease, { low: 9, insert: [row(9)] }));
+      assert.deepEqual(await statesOf(ledger, sub), { 9: "ready" });
+    },
+  },
+  {
+    name: "hand-over: end and insert at the same time never leave a key held without a head",
+    about: "ledger",
+    async run(subject) {
+      const { worker, next, ledger, lease, sub } = await handedOver(subject);
+      for (let position = 9; position < 25; position += 4) {
+        const head = (await statesOf(ledger, sub))[position - 4]!;
+        assert.equal(head, "running");
+        const { rowToken } = (await rowAt(ledger, at(lease, position - 4)))!;
+        const runner = position === 9 ? worker : next;
+        const end = ending(at(lease, position - 4), rowToken, closedAs());
+        const insert = progress(lease, { low: position, insert: [row(position)] });
+        const both =
+          position % 8 === 1 ? [runner.settle(end), next.settle(insert)] : [next.settle(insert), runner.settle(end)];
+        assert.deepEqual(
+          (await Promise.all(both)).map(({ status }) => status),
+          ["ok", "ok"],
+        );
+        const states = await statesOf(ledger, sub);
+        assert.deepEqual(states, { [position]: "ready" });
+        await next.settle(starting(lease, position, (await rowAt(ledger, at(lease, position)))!.rowToken));
+      }
+    },
+  },
+];
