@@ -37,13 +37,8 @@ const appKey: unique symbol = Symbol.for("factlog.app");
 export function defineApp<Sub extends Subscription, E extends AnyEventType = never>(
   options: AppOptions<Sub, E>,
 ): App<Sub["name"], E> {
+  checkOptions(options);
   const { name } = options;
-  checkName("app name", name);
-  if (!Array.isArray(options.subscriptions)) throw refusal(name, "subscriptions is no list.");
-  for (const option of Object.keys(options)) {
-    if (!["name", "events", "subscriptions"].includes(option))
-      throw refusal(name, `${option} is no option of defineApp.`);
-  }
   const subscriptions = options.subscriptions.map((subscription) => specOf(subscription));
   requireDistinct(name, subscriptions);
   const declared = (options.events ?? []).map((event) => {
@@ -61,6 +56,20 @@ export function appSpecOf(app: App): AppSpec {
   const spec = (app as Partial<{ readonly [appKey]: AppSpec }> | null | undefined)?.[appKey];
   if (spec !== undefined) return spec;
   throw new FactlogError("INVALID_DEFINITION", "this is no app: give what defineApp returned.");
+}
+
+function checkOptions(options: AppOptions<Subscription, AnyEventType>): void {
+  if (typeof options !== "object" || options === null) {
+    throw new FactlogError("INVALID_DEFINITION", "the options of defineApp are missing: give { name, subscriptions }.");
+  }
+  const { name, events, subscriptions } = options;
+  checkName("app name", name);
+  if (!Array.isArray(subscriptions)) throw refusal(name, "subscriptions is no list.");
+  if (events !== undefined && !Array.isArray(events)) throw refusal(name, "events is no list.");
+  for (const option of Object.keys(options)) {
+    if (!["name", "events", "subscriptions"].includes(option))
+      throw refusal(name, `${option} is no option of defineApp.`);
+  }
 }
 
 function refusal(app: string, message: string): FactlogError {

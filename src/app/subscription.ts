@@ -137,7 +137,12 @@ function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["h
   checkName("subscription name", name);
   if (typeof options !== "object" || options === null) throw refusal(name, "options", options, "give at least { on }");
   for (const option of Object.keys(options)) {
-    if (!optionNames.has(option)) throw refusal(name, option, "unknown", `choose among ${[...optionNames].join(", ")}`);
+    if (optionNames.has(option)) continue;
+    throw new FactlogError(
+      "INVALID_DEFINITION",
+      `${name}: ${option} is no option; choose among ${[...optionNames].join(", ")}.`,
+      { details: { subscription: name, option } },
+    );
   }
   if (typeof handler !== "function") throw refusal(name, "handler", handler, "give a function of (event, ctx)");
   const order = choiceOf(name, options, "order") ?? "key";
