@@ -11,13 +11,21 @@ export interface Tried {
  * What follows from the end of an attempt: the one place where retry, dead and closed are told apart. Pure: the same
  * arguments give the same settlement. `random` is uniform in [0, 1).
  */
-export function decide(tried: Tried, outcome: Outcome, policy: ResolvedRetryPolicy, nowMs: number, random: number): Settlement {
+export function decide(
+  tried: Tried,
+  outcome: Outcome,
+  policy: ResolvedRetryPolicy,
+  nowMs: number,
+  random: number,
+): Settlement {
   switch (outcome.kind) {
     case "done":
     case "skipped":
       return { kind: "close", as: outcome.kind };
     case "failed":
-      return charge(tried, outcome.class, outcome.error, policy, nowMs, (failures) => backoffMs(policy, failures, random));
+      return charge(tried, outcome.class, outcome.error, policy, nowMs, (failures) =>
+        backoffMs(policy, failures, random),
+      );
     case "retry-after":
       return charge(tried, "error", outcome.error, policy, nowMs, () => outcome.waitMs);
     case "non-retryable":
@@ -25,14 +33,31 @@ export function decide(tried: Tried, outcome: Outcome, policy: ResolvedRetryPoli
     case "poison":
       return { kind: "dead", failures: tried.failures + 1, class: "schema", error: outcome.error };
     case "deferred":
-      return { kind: "retry", dueMs: nowMs + outcome.waitMs, failures: tried.failures, class: "deferred", error: outcome.error };
+      return {
+        kind: "retry",
+        dueMs: nowMs + outcome.waitMs,
+        failures: tried.failures,
+        class: "deferred",
+        error: outcome.error,
+      };
     case "await-deploy":
-      return { kind: "retry", dueMs: nowMs + limits.awaitDeployMs, failures: tried.failures, class: "await-deploy", error: outcome.error };
+      return {
+        kind: "retry",
+        dueMs: nowMs + limits.awaitDeployMs,
+        failures: tried.failures,
+        class: "await-deploy",
+        error: outcome.error,
+      };
   }
 }
 
 function charge(
-  tried: Tried, failureClass: string, error: unknown, policy: ResolvedRetryPolicy, nowMs: number, waitMs: (failures: number) => number,
+  tried: Tried,
+  failureClass: string,
+  error: unknown,
+  policy: ResolvedRetryPolicy,
+  nowMs: number,
+  waitMs: (failures: number) => number,
 ): Settlement {
   const failures = tried.failures + 1;
   if (failures >= policy.attemptsMax) return { kind: "dead", failures, class: failureClass, error };

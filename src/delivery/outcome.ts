@@ -18,5 +18,11 @@ export type Outcome =
 /** What the ledger is to record. */
 export type Settlement =
   | { readonly kind: "close"; readonly as: "done" | "skipped" }
-  | { readonly kind: "retry"; readonly dueMs: number; readonly failures: number; readonly class: string; readonly error: unknown }
+  | {
+      readonly kind: "retry";
+      readonly dueMs: number;
+      readonly failures: number;
+      readonly class: string;
+      readonly error: unknown;
+    }
   | { readonly kind: "dead"; readonly failures: number; readonly class: string; readonly error: unknown };

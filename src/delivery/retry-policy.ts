@@ -8,7 +8,9 @@ export interface RetryPolicy {
   /** Crashes (the session died with the delivery running) before dead. Default 5; counted apart from `attemptsMax`. */
   readonly crashesMax?: number;
   /** Default exponential, 1s to 15m by a factor of 6, full jitter; or one wait per failure, the last one repeated. */
-  readonly backoff?: { readonly first: Duration; readonly factor?: number; readonly max: Duration } | readonly Duration[];
+  readonly backoff?:
+    | { readonly first: Duration; readonly factor?: number; readonly max: Duration }
+    | readonly Duration[];
 }
 
 /** A retry policy with everything said, in numbers. */
@@ -31,7 +33,10 @@ export function resolveRetryPolicy(policy: RetryPolicy = {}): ResolvedRetryPolic
 
 function requireCount(name: string, value: number): void {
   if (value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && value >= 1)) return;
-  throw new FactlogError("INVALID_DEFINITION", `retry.${name} is ${value}: give a whole number of at least 1, or Infinity.`);
+  throw new FactlogError(
+    "INVALID_DEFINITION",
+    `retry.${name} is ${value}: give a whole number of at least 1, or Infinity.`,
+  );
 }
 
 function resolveBackoff(backoff: RetryPolicy["backoff"]): ResolvedRetryPolicy["backoff"] {
@@ -45,7 +50,8 @@ function resolveBackoff(backoff: RetryPolicy["backoff"]): ResolvedRetryPolicy["b
     return { waitsMs: backoff.map((wait) => durationMs(wait)) };
   }
   const factor = backoff.factor ?? 2;
-  if (!(factor >= 1)) throw new FactlogError("INVALID_DEFINITION", `retry.backoff.factor is ${factor}: give at least 1.`);
+  if (!(factor >= 1))
+    throw new FactlogError("INVALID_DEFINITION", `retry.backoff.factor is ${factor}: give at least 1.`);
   return { firstMs: durationMs(backoff.first), factor, maxMs: durationMs(backoff.max) };
 }
 

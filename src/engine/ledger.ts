@@ -83,7 +83,12 @@ export interface LeaseRequest {
   readonly crashDueMs: number;
   readonly giveBack: readonly SlotLease[];
   readonly release: readonly (DeliveryRef & { readonly rowToken: number })[];
-  readonly want: readonly { readonly sub: number; readonly gen: number; readonly revision: number; readonly slots: number }[];
+  readonly want: readonly {
+    readonly sub: number;
+    readonly gen: number;
+    readonly revision: number;
+    readonly slots: number;
+  }[];
   readonly leave?: boolean;
 }
 export interface Served {
@@ -105,7 +110,12 @@ export interface LeaseState {
   /** All sessions, mine included (but after `leave`), ascending. */
   readonly sessions: readonly SessionView[];
   readonly held: readonly SlotLease[];
-  readonly subscriptions: readonly { readonly sub: number; readonly gen: number; readonly revision: number; readonly state: SubscriptionState }[];
+  readonly subscriptions: readonly {
+    readonly sub: number;
+    readonly gen: number;
+    readonly revision: number;
+    readonly state: SubscriptionState;
+  }[];
 }
 /** Stopped while a dead row that was made with `stop` stands: redrive or discard of the last one makes it active again. */
 export type SubscriptionState = "active" | "stopped" | "retired";
@@ -191,9 +201,20 @@ export interface RowChange {
   readonly rowToken: number;
   readonly to:
     | { readonly state: "closed"; readonly as: Closing }
-    | { readonly state: "retrying" | "ready"; readonly dueMs: number; readonly failures: number; readonly failure?: FailureRecord }
+    | {
+        readonly state: "retrying" | "ready";
+        readonly dueMs: number;
+        readonly failures: number;
+        readonly failure?: FailureRecord;
+      }
     /** `holds`: the key stays blocked (`hold-key`); else the next of the key goes on. `stop` also stops the subscription. */
-    | { readonly state: "dead"; readonly failures: number; readonly holds: boolean; readonly stop: boolean; readonly failure: FailureRecord };
+    | {
+        readonly state: "dead";
+        readonly failures: number;
+        readonly holds: boolean;
+        readonly stop: boolean;
+        readonly failure: FailureRecord;
+      };
   readonly effects?: Effects;
 }
 /** A due row begins to run: fenced by my lease of its slot and by the row's token; the row's token grows by one. */
@@ -277,7 +298,15 @@ export type DeliveryQuery =
   /** Ready or retrying rows due at `dueMs`, of these slots, by due time. */
   | { readonly kind: "due"; readonly slots: readonly SlotRef[]; readonly dueMs: number; readonly limit: number }
   /** Rows in a state, by (sub, slot, position), after the given one. */
-  | { readonly kind: "state"; readonly state: RowState; readonly sub?: number; readonly key?: string; readonly correlationId?: string; readonly after?: DeliveryRef; readonly limit: number }
+  | {
+      readonly kind: "state";
+      readonly state: RowState;
+      readonly sub?: number;
+      readonly key?: string;
+      readonly correlationId?: string;
+      readonly after?: DeliveryRef;
+      readonly limit: number;
+    }
   | { readonly kind: "one"; readonly delivery: DeliveryRef };
 
 export interface OutboxRow {
@@ -304,7 +333,14 @@ export type Command =
    * revision passes their events unseen, a newest revision that adds types frees all slots, uncharged (as `giveBack`).
    * Types are compared as a set. `slots` never changes: CONFLICT.
    */
-  | { readonly kind: "define"; readonly name: string; readonly definition: Definition; readonly start: ReadonlyMap<Slot, PositionNumber>; readonly baseline: ReadonlyMap<string, number>; readonly reinstate?: boolean }
+  | {
+      readonly kind: "define";
+      readonly name: string;
+      readonly definition: Definition;
+      readonly start: ReadonlyMap<Slot, PositionNumber>;
+      readonly baseline: ReadonlyMap<string, number>;
+      readonly reinstate?: boolean;
+    }
   /** Removes the subscription with its progress and rows from every answer. CONFLICT while a session serves it. */
   | { readonly kind: "retire"; readonly name: string; readonly audit: EncodedEvent }
   /** CONFLICT where `to` is taken. */
@@ -313,9 +349,20 @@ export type Command =
    * Dead -> ready, due at `nowMs`: same event, position, identity, scope, `holds`; failures and crashes start at 0; the
    * history stays; the row's token grows, so that of two redrives that saw the same row one gets CONFLICT.
    */
-  | { readonly kind: "redrive"; readonly delivery: DeliveryRef; readonly rowToken: number; readonly nowMs: number; readonly audit: EncodedEvent }
+  | {
+      readonly kind: "redrive";
+      readonly delivery: DeliveryRef;
+      readonly rowToken: number;
+      readonly nowMs: number;
+      readonly audit: EncodedEvent;
+    }
   /** Dead -> closed as discarded; the next of the key goes on. */
-  | { readonly kind: "discard"; readonly delivery: DeliveryRef; readonly rowToken: number; readonly audit: EncodedEvent };
+  | {
+      readonly kind: "discard";
+      readonly delivery: DeliveryRef;
+      readonly rowToken: number;
+      readonly audit: EncodedEvent;
+    };
 export interface CommandResult {
   readonly sub: number;
   readonly gen: number;
@@ -334,8 +381,20 @@ export interface SubscriptionTally {
   readonly revision: number;
   readonly state: SubscriptionState;
   readonly definition: Definition;
-  readonly types: readonly { readonly type: string; readonly since: ReadonlyMap<Slot, PositionNumber>; readonly baseline: number; readonly matched: number }[];
-  readonly slots: readonly { readonly slot: Slot; readonly session: number | undefined; readonly low: PositionNumber; readonly ranges: Ranges; readonly matched: number; readonly outcomes: Outcomes }[];
+  readonly types: readonly {
+    readonly type: string;
+    readonly since: ReadonlyMap<Slot, PositionNumber>;
+    readonly baseline: number;
+    readonly matched: number;
+  }[];
+  readonly slots: readonly {
+    readonly slot: Slot;
+    readonly session: number | undefined;
+    readonly low: PositionNumber;
+    readonly ranges: Ranges;
+    readonly matched: number;
+    readonly outcomes: Outcomes;
+  }[];
   readonly rows: Readonly<Record<RowState, number>>;
   /** Keys that a dead row blocks. */
   readonly blockedKeys: number;

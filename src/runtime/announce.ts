@@ -12,17 +12,38 @@ export function announceWith(runner: Runner, delivery: Delivery, event: EncodedE
   const fence =
     delivery.row === undefined
       ? { lease }
-      : { delivery: { sub: lease.sub, gen: lease.gen, slot: lease.slot, position: delivery.event.position }, rowToken: delivery.row.token };
+      : {
+          delivery: { sub: lease.sub, gen: lease.gen, slot: lease.slot, position: delivery.event.position },
+          rowToken: delivery.row.token,
+        };
   return new Promise((resolve, reject) => {
     runner.world.settler.submit({ kind: "announce", fence, event }, (result) => {
       if (result.status !== "ok") {
-        reject(new FactlogError("LEASE_LOST", `${runner.spec.name} no longer holds this delivery: ${event.type} was not announced.`, { cause: result.refused?.error }));
+        reject(
+          new FactlogError(
+            "LEASE_LOST",
+            `${runner.spec.name} no longer holds this delivery: ${event.type} was not announced.`,
+            { cause: result.refused?.error },
+          ),
+        );
         return;
       }
       const { appended, diverged } = result.announced ?? { appended: undefined, diverged: false };
-      if (diverged) runner.world.logger.warn(`${runner.spec.name}: another ${event.type} stands under this name; the first one stays`, { id: event.id });
-      const receipt = { id: event.id, correlationId: correlationIdOf(event), duplicate: diverged || appended?.duplicate === true };
-      resolve(appended === undefined ? receipt : { ...receipt, position: formatPosition(runner.world.log.epoch, appended.slot, appended.position) });
+      if (diverged)
+        runner.world.logger.warn(
+          `${runner.spec.name}: another ${event.type} stands under this name; the first one stays`,
+          { id: event.id },
+        );
+      const receipt = {
+        id: event.id,
+        correlationId: correlationIdOf(event),
+        duplicate: diverged || appended?.duplicate === true,
+      };
+      resolve(
+        appended === undefined
+          ? receipt
+          : { ...receipt, position: formatPosition(runner.world.log.epoch, appended.slot, appended.position) },
+      );
     });
   });
 }

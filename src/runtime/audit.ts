@@ -3,7 +3,12 @@ import { checksum } from "../event/codec.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 
 /** The event that records an operator's act: type `factlog.operator.<act>`. */
-export function auditEvent(env: Env, source: string, act: string, data: Readonly<Record<string, unknown>>): EncodedEvent {
+export function auditEvent(
+  env: Env,
+  source: string,
+  act: string,
+  data: Readonly<Record<string, unknown>>,
+): EncodedEvent {
   const event = {
     source,
     id: env.uuid(),

@@ -66,7 +66,10 @@ export class DeliveryContext implements HandlerContext {
   }
   get state(): StateCell {
     if (this.#state === undefined) {
-      throw new FactlogError("INVALID_OPTION", `${this.#host.spec.name} declares no state: add \`state: { schema, initial }\`.`);
+      throw new FactlogError(
+        "INVALID_OPTION",
+        `${this.#host.spec.name} declares no state: add \`state: { schema, initial }\`.`,
+      );
     }
     return this.#state;
   }
@@ -79,7 +82,10 @@ export class DeliveryContext implements HandlerContext {
     this.#requireOpen("emit");
     this.#emits ??= [];
     if (this.#emits.length >= limits.emitsMax) {
-      throw new FactlogError("INVALID_OPTION", `one delivery may emit ${limits.emitsMax} events: emit fewer, or publish a batch of its own.`);
+      throw new FactlogError(
+        "INVALID_OPTION",
+        `one delivery may emit ${limits.emitsMax} events: emit fewer, or publish a batch of its own.`,
+      );
     }
     this.#emits.push(this.#encode(event, options));
   }
@@ -152,7 +158,10 @@ export class DeliveryContext implements HandlerContext {
   }
   #requireOpen(verb: string): void {
     if (this.#ended === undefined) return;
-    const why = this.#ended === "SETTLED" ? "its handler has returned: await everything in the handler" : `the attempt has ended (${this.#ended})`;
+    const why =
+      this.#ended === "SETTLED"
+        ? "its handler has returned: await everything in the handler"
+        : `the attempt has ended (${this.#ended})`;
     throw new FactlogError("EMIT_TOO_LATE", `ctx.${verb} came too late: ${why}. Nothing was recorded.`);
   }
 }
@@ -165,7 +174,12 @@ export class StateCell {
   readonly #before: string | undefined;
   #after: string | undefined;
 
-  constructor(options: NonNullable<SubscriptionSpec["state"]>, key: string, text: string | undefined, check: () => void) {
+  constructor(
+    options: NonNullable<SubscriptionSpec["state"]>,
+    key: string,
+    text: string | undefined,
+    check: () => void,
+  ) {
     this.#options = options;
     this.#key = key;
     this.#check = check;
@@ -182,7 +196,10 @@ export class StateCell {
     this.#check();
     const text = JSON.stringify(next) as string | undefined;
     if (text === undefined || Buffer.byteLength(text) > limits.stateBytesMax) {
-      throw new FactlogError("STATE_INVALID", `a state is one JSON value of at most ${limits.stateBytesMax} bytes. Nothing was stored.`);
+      throw new FactlogError(
+        "STATE_INVALID",
+        `a state is one JSON value of at most ${limits.stateBytesMax} bytes. Nothing was stored.`,
+      );
     }
     validate(this.#options.schema, JSON.parse(text) as unknown, "state");
     this.#after = text;
@@ -207,7 +224,9 @@ function reason(code: Ended): FactlogError {
 }
 
 function withAttributes(event: NewEvent, attributes: NewEvent["attributes"]): NewEvent {
-  return Object.create(event, { attributes: { value: { ...event.attributes, ...attributes }, enumerable: true } }) as NewEvent;
+  return Object.create(event, {
+    attributes: { value: { ...event.attributes, ...attributes }, enumerable: true },
+  }) as NewEvent;
 }
 
 function withFields(logger: Logger, fields: object): Logger {

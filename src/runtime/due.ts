@@ -79,7 +79,9 @@ export class DueRows {
     if (due.length > 0) this.#enqueue(due, await this.#events(due));
   }
   async #events(rows: readonly DeliveryRow[]): Promise<readonly (StoredEvent | undefined)[]> {
-    const refs = rows.filter((row) => row.event === undefined).map((row) => ({ slot: row.eventSlot, position: row.position }));
+    const refs = rows
+      .filter((row) => row.event === undefined)
+      .map((row) => ({ slot: row.eventSlot, position: row.position }));
     const fetched = refs.length === 0 ? [] : await this.#runner.world.log.fetch(refs);
     let at = 0;
     return rows.map((row) => row.event ?? fetched[at++]);
@@ -87,7 +89,8 @@ export class DueRows {
   #enqueue(rows: readonly DeliveryRow[], events: readonly (StoredEvent | undefined)[]): void {
     for (const [i, row] of rows.entries()) {
       const slot = this.#runner.slots.get(row.slot);
-      if (slot === undefined || slot.leaving || this.#stopped || this.#active.has(keyOf(row.slot, row.position))) continue;
+      if (slot === undefined || slot.leaving || this.#stopped || this.#active.has(keyOf(row.slot, row.position)))
+        continue;
       const event = events[i] ?? vanished(row);
       const delivery: Delivery = {
         slot,
@@ -126,7 +129,7 @@ export class DueRows {
     if (this.#active.get(key) === delivery) this.#active.delete(key);
   }
   forgetSlot(slot: SlotWork): void {
-    for (const delivery of [...this.#active.values()]) {
+    for (const delivery of this.#active.values()) {
       if (delivery.slot === slot && delivery.row?.started !== true) this.forget(delivery);
     }
   }
@@ -137,7 +140,20 @@ const keyOf = (slot: number, position: number): string => `${slot}.${position}`;
 /** Retention took the event: what its row remembers, with a checksum that cannot be right, so that it is set aside. */
 function vanished(row: DeliveryRow): StoredEvent {
   return {
-    source: "", id: row.eventId, type: "", key: row.key === "" ? undefined : row.key, group: undefined, timeMs: row.atMs, attributes: "", data: "", version: 0, schema: "",
-    plain: false, crc: -1, slot: row.eventSlot, position: row.position, recordedMs: row.atMs,
+    source: "",
+    id: row.eventId,
+    type: "",
+    key: row.key === "" ? undefined : row.key,
+    group: undefined,
+    timeMs: row.atMs,
+    attributes: "",
+    data: "",
+    version: 0,
+    schema: "",
+    plain: false,
+    crc: -1,
+    slot: row.eventSlot,
+    position: row.position,
+    recordedMs: row.atMs,
   };
 }

@@ -22,13 +22,24 @@ export function definitionOfSpec(spec: SubscriptionSpec): Definition {
  * Finds the subscription in the ledger or creates it where its `from` says. Throws FROM_REQUIRED where it is new, the log
  * has matching history, and nobody has said where to start; NOT_SUPPORTED for order "log" without a total order.
  */
-export async function enrol(log: EventLog, ledger: Ledger, spec: SubscriptionSpec, reinstate = false): Promise<CommandResult> {
+export async function enrol(
+  log: EventLog,
+  ledger: Ledger,
+  spec: SubscriptionSpec,
+  reinstate = false,
+): Promise<CommandResult> {
   if (spec.order === "log" && !log.capabilities.totalOrder) {
-    throw new FactlogError("NOT_SUPPORTED", `${spec.name}: order "log" needs a log with one total order, which this one has not: choose order "key".`);
+    throw new FactlogError(
+      "NOT_SUPPORTED",
+      `${spec.name}: order "log" needs a log with one total order, which this one has not: choose order "key".`,
+    );
   }
   const definition = definitionOfSpec(spec);
   const known = (await ledger.tally()).find((each) => each.name === spec.name);
-  const added = known === undefined ? definition.types : definition.types.filter((type) => !known.types.some((each) => each.type === type));
+  const added =
+    known === undefined
+      ? definition.types
+      : definition.types.filter((type) => !known.types.some((each) => each.type === type));
   const start = known === undefined ? await startOfNew(log, spec, definition.types) : await startOfAdded(log, added);
   return ledger.command({ kind: "define", name: spec.name, definition, ...start, ...(reinstate ? { reinstate } : {}) });
 }
@@ -40,13 +51,18 @@ async function startOfAdded(log: EventLog, types: readonly string[]): Promise<St
 }
 
 /** Where a new subscription starts, and how many events of each type lie before that. */
-export async function startOfNew(log: EventLog, spec: Pick<SubscriptionSpec, "name" | "from">, types: readonly string[]): Promise<Start> {
+export async function startOfNew(
+  log: EventLog,
+  spec: Pick<SubscriptionSpec, "name" | "from">,
+  types: readonly string[],
+): Promise<Start> {
   const count = await log.count(types);
   const history = [...count.appended.values()].reduce((sum, each) => sum + each, 0);
   if (spec.from === undefined && history > 0) throw fromRequired(spec.name, history);
   if (spec.from === undefined || spec.from === "beginning") return { start: new Map(), baseline: new Map() };
   if (spec.from === "now") return { start: count.heads, baseline: count.appended };
-  const start = spec.from instanceof Date ? await placeOfTime(log, spec.from.getTime(), count) : placeOfPosition(log, spec.from);
+  const start =
+    spec.from instanceof Date ? await placeOfTime(log, spec.from.getTime(), count) : placeOfPosition(log, spec.from);
   return { start, baseline: await countUpTo(log, start, types, count) };
 }
 
@@ -65,7 +81,11 @@ function placeOfPosition(log: EventLog, token: string): ReadonlyMap<Slot, Positi
 }
 
 /** The last positions recorded before this time. Reads the log up to it. */
-async function placeOfTime(log: EventLog, timeMs: number, count: HeadCount): Promise<ReadonlyMap<Slot, PositionNumber>> {
+async function placeOfTime(
+  log: EventLog,
+  timeMs: number,
+  count: HeadCount,
+): Promise<ReadonlyMap<Slot, PositionNumber>> {
   const start = new Map<Slot, PositionNumber>([...count.heads.keys()].map((slot) => [slot, 0]));
   const open = new Map(start);
   while (open.size > 0) {
@@ -88,13 +108,19 @@ async function placeOfTime(log: EventLog, timeMs: number, count: HeadCount): Pro
 }
 
 /** Events of each type at or before `start`: what was ever appended, less what is read after it. */
-async function countUpTo(log: EventLog, start: ReadonlyMap<Slot, PositionNumber>, types: readonly string[], count: HeadCount): Promise<ReadonlyMap<string, number>> {
+async function countUpTo(
+  log: EventLog,
+  start: ReadonlyMap<Slot, PositionNumber>,
+  types: readonly string[],
+  count: HeadCount,
+): Promise<ReadonlyMap<string, number>> {
   const baseline = new Map(count.appended);
   const after = new Map<Slot, PositionNumber>([...count.heads.keys()].map((slot) => [slot, start.get(slot) ?? 0]));
   for (;;) {
     const page = await log.read({ after, types: new Set(types), limit: limits.pageEvents, scanMax: limits.scanMax });
     for (const event of page.events) {
-      if (event.position <= (count.heads.get(event.slot) ?? 0)) baseline.set(event.type, (baseline.get(event.type) ?? 0) - 1);
+      if (event.position <= (count.heads.get(event.slot) ?? 0))
+        baseline.set(event.type, (baseline.get(event.type) ?? 0) - 1);
     }
     for (const [slot, to] of page.scannedTo) after.set(slot, to);
     if (page.atHead || [...after].every(([slot, to]) => to >= (count.heads.get(slot) ?? 0))) return baseline;

@@ -20,7 +20,8 @@ function textOf(error: unknown): string {
   try {
     if (error instanceof Error) return errorText(error, 3);
     if (typeof error === "string") return error;
-    if (typeof error === "object" && error !== null) return JSON.stringify(error) ?? String(error);
+    if (typeof error === "object" && error !== null)
+      return JSON.stringify(error) ?? "thrown: an object without a JSON form";
     return `thrown: ${String(error)}`;
   } catch {
     return "thrown: a value that cannot be shown";
@@ -53,7 +54,10 @@ function cut(text: string, bytesMax: number): string {
   const well = text.toWellFormed().replaceAll("\0", "\u2400");
   const bytes = Buffer.from(well);
   if (bytes.length <= bytesMax) return well;
-  return `${bytes.subarray(0, bytesMax - 16).toString("utf8").replace(/\ufffd+$/u, "")} [cut]`;
+  return `${bytes
+    .subarray(0, bytesMax - 16)
+    .toString("utf8")
+    .replace(/\ufffd+$/u, "")} [cut]`;
 }
 
 /** Groups failures that look alike: class, message without its numbers, ids and quoted parts, and the top frame. */

@@ -11,22 +11,38 @@ import { type ReadOptions, View, walk } from "./read.ts";
 export type Frame<E> =
   | { readonly kind: "event"; readonly event: E }
   /** A delivery of this correlation changed for good or for long. `reason`: the dead letter's id and its error. */
-  | { readonly kind: "delivery"; readonly subscription: string; readonly eventId: string; readonly status: "dead" | "resumed"; readonly reason: string }
+  | {
+      readonly kind: "delivery";
+      readonly subscription: string;
+      readonly eventId: string;
+      readonly status: "dead" | "resumed";
+      readonly reason: string;
+    }
   /** Last frame: nothing of this correlation is pending any more. */
   | { readonly kind: "end"; readonly status: "settled" | "dead" };
 
 /** Live events from `from` on, without end; of a correlation, also what became of its deliveries, and an end frame. */
-export async function* follow<E extends AnyEventType>(engine: Engine, options: ReadOptions<E>): AsyncGenerator<Frame<EventOf<E>>> {
+export async function* follow<E extends AnyEventType>(
+  engine: Engine,
+  options: ReadOptions<E>,
+): AsyncGenerator<Frame<EventOf<E>>> {
   const { correlationId } = options;
   const signal = options.signal ?? new AbortController().signal;
   const view = new View(options.on, engine.log.epoch);
   // What is pending of a correlation follows from all its events, whatever types the caller wants to see.
   const types = correlationId === undefined ? view.types : undefined;
-  const steps = await walk(engine.log, { ...options, types }, options.from ?? (correlationId === undefined ? "now" : "beginning"));
+  const steps = await walk(
+    engine.log,
+    { ...options, types },
+    options.from ?? (correlationId === undefined ? "now" : "beginning"),
+  );
   const seen: StoredEvent[] = [];
   const dead = new Map<string, { readonly subscription: string; readonly eventId: string }>();
   while (!signal.aborted) {
-    const owed = correlationId !== undefined && steps.atHead && seen.length > 0 ? await outstanding(engine.log, engine.ledger, seen) : undefined;
+    const owed =
+      correlationId !== undefined && steps.atHead && seen.length > 0
+        ? await outstanding(engine.log, engine.ledger, seen)
+        : undefined;
     const page = await steps.next();
     for (const stored of page) if (view.shows(stored)) yield { kind: "event", event: view.decode(stored) };
     if (correlationId !== undefined) seen.push(...page);
@@ -40,16 +56,25 @@ export async function* follow<E extends AnyEventType>(engine: Engine, options: R
   }
 }
 
-function* changes(owed: Outstanding, known: Map<string, { readonly subscription: string; readonly eventId: string }>): Generator<Frame<never>> {
+function* changes(
+  owed: Outstanding,
+  known: Map<string, { readonly subscription: string; readonly eventId: string }>,
+): Generator<Frame<never>> {
   const now = new Set<string>();
   for (const { subscription, row } of owed.dead) {
     const id = deadLetterId(subscription, row);
     now.add(id);
     if (known.has(id)) continue;
     known.set(id, { subscription, eventId: row.eventId });
-    yield { kind: "delivery", subscription, eventId: row.eventId, status: "dead", reason: `${id}: ${row.failure?.error.split("\n")[0] ?? row.failure?.class ?? "unknown"}` };
+    yield {
+      kind: "delivery",
+      subscription,
+      eventId: row.eventId,
+      status: "dead",
+      reason: `${id}: ${row.failure?.error.split("\n")[0] ?? row.failure?.class ?? "unknown"}`,
+    };
   }
-  for (const [id, { subscription, eventId }] of [...known]) {
+  for (const [id, { subscription, eventId }] of known) {
     if (now.has(id)) continue;
     known.delete(id);
     yield { kind: "delivery", subscription, eventId, status: "resumed", reason: `${id} was redriven or discarded` };
@@ -61,7 +86,10 @@ function* changes(owed: Outstanding, known: Map<string, { readonly subscription:
  * soon as the chain has died: nothing of it is pending, and something of it is dead.
  */
 export async function until<E extends AnyEventType>(
-  env: Env, engine: Engine, correlationId: string, type: E | readonly E[],
+  env: Env,
+  engine: Engine,
+  correlationId: string,
+  type: E | readonly E[],
   options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly from: ReadOptions["from"] },
 ): Promise<EventOf<E>> {
   const over = new AbortController();
@@ -77,10 +105,20 @@ export async function until<E extends AnyEventType>(
       for await (const frame of follow(engine, { on: type, correlationId, signal: over.signal, ...from })) {
         if (frame.kind === "event") return frame.event;
         if (frame.kind === "delivery" && frame.status === "dead") died = frame.reason;
-        if (frame.kind === "end" && frame.status === "dead") throw new FactlogError("DELIVERY_DEAD", `no ${names} can come: ${died}. Mend it, then \`factlog dead redrive\`.`, { details: { correlationId, deadLetter: died } });
+        if (frame.kind === "end" && frame.status === "dead")
+          throw new FactlogError(
+            "DELIVERY_DEAD",
+            `no ${names} can come: ${died}. Mend it, then \`factlog dead redrive\`.`,
+            { details: { correlationId, deadLetter: died } },
+          );
       }
       options.signal?.throwIfAborted();
-      if (over.signal.aborted) throw new FactlogError("TIMEOUT", `no ${names} within ${options.timeoutMs} ms. It may still come: ask again with the same receipt.`, { details: { correlationId }, retryable: true });
+      if (over.signal.aborted)
+        throw new FactlogError(
+          "TIMEOUT",
+          `no ${names} within ${options.timeoutMs} ms. It may still come: ask again with the same receipt.`,
+          { details: { correlationId }, retryable: true },
+        );
       await engine.log.wake(limits.wakeMaxMs, over.signal);
     }
   } finally {

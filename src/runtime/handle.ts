@@ -47,7 +47,8 @@ export function handle(desk: HandlerDesk, attempt: Attempt): void {
   attempt.context = context;
   if (desk.spec.state === undefined) return call(desk, attempt, event, context);
   const key = desk.spec.order === "log" ? "" : attempt.delivery.event.key;
-  if (key === undefined) return desk.finished(attempt, { kind: "non-retryable", error: stateless(desk, event) }, undefined);
+  if (key === undefined)
+    return desk.finished(attempt, { kind: "non-retryable", error: stateless(desk, event) }, undefined);
   desk.loadState(key).then(
     (text) => {
       context.loadState(key, text);
@@ -58,14 +59,18 @@ export function handle(desk: HandlerDesk, attempt: Attempt): void {
 }
 
 function stateless(desk: HandlerDesk, event: RecordedEvent): FactlogError {
-  return new FactlogError("STATE_INVALID", `${desk.spec.name} keeps a state per key, and ${event.type} ${event.id} has no key: give the event a key.`);
+  return new FactlogError(
+    "STATE_INVALID",
+    `${desk.spec.name} keeps a state per key, and ${event.type} ${event.id} has no key: give the event a key.`,
+  );
 }
 
 function readable(desk: HandlerDesk, attempt: Attempt): RecordedEvent | undefined {
   const stored = attempt.delivery.event;
   try {
     const definition = desk.definitions.get(stored.type);
-    if (definition === undefined) throw new FactlogError("POISON", `${desk.spec.name} got ${stored.type}, which it does not read.`);
+    if (definition === undefined)
+      throw new FactlogError("POISON", `${desk.spec.name} got ${stored.type}, which it does not read.`);
     return decodeEvent(stored, definition, desk.epoch);
   } catch (error) {
     const kind = hasCode(error, "AWAIT_DEPLOY") ? "await-deploy" : "poison";
@@ -112,7 +117,10 @@ function thrown(attempt: Attempt, error: unknown, nowMs: number): Outcome {
 }
 
 export function timeout(spec: SubscriptionSpec): Outcome {
-  const error = new FactlogError("HANDLER_TIMEOUT", `the handler of ${spec.name} ran past its timeout of ${spec.timeoutMs} ms: raise \`timeout\`, or heed ctx.signal.`);
+  const error = new FactlogError(
+    "HANDLER_TIMEOUT",
+    `the handler of ${spec.name} ran past its timeout of ${spec.timeoutMs} ms: raise \`timeout\`, or heed ctx.signal.`,
+  );
   return { kind: "failed", class: "timeout", error };
 }
 

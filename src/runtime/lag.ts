@@ -13,7 +13,11 @@ export async function pendingOf(log: EventLog, subscription: SubscriptionTally):
 }
 
 /** Recorded time of the oldest open delivery that is not dead. Where little matches, at most one scan deep. */
-export async function oldestOpenMs(log: EventLog, subscription: SubscriptionTally, pending: number): Promise<number | undefined> {
+export async function oldestOpenMs(
+  log: EventLog,
+  subscription: SubscriptionTally,
+  pending: number,
+): Promise<number | undefined> {
   const oldestPendingMs = pending === 0 ? undefined : await oldestPending(log, subscription);
   const times = [subscription.oldestRowMs, oldestPendingMs].filter((each) => each !== undefined);
   return times.length === 0 ? undefined : Math.min(...times);
@@ -24,7 +28,12 @@ async function oldestPending(log: EventLog, subscription: SubscriptionTally): Pr
   const progress = new Map(subscription.slots.map((slot) => [slot.slot, slot]));
   const after = new Map<number, number>();
   for (let slot = 0; slot < log.capabilities.slots; slot++) after.set(slot, progress.get(whole ? 0 : slot)?.low ?? 0);
-  const page = await log.read({ after, types: new Set(subscription.definition.types), limit: limits.pageEvents, scanMax: limits.scanMax });
+  const page = await log.read({
+    after,
+    types: new Set(subscription.definition.types),
+    limit: limits.pageEvents,
+    scanMax: limits.scanMax,
+  });
   const open = page.events.find((event) => {
     const slot = progress.get(whole ? 0 : event.slot);
     const since = subscription.types.find((each) => each.type === event.type)?.since.get(whole ? 0 : event.slot) ?? 0;

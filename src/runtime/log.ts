@@ -39,12 +39,20 @@ export class Log implements AsyncDisposable {
   readonly operator: Operator;
 
   /** Internal: use `openLog`. */
-  constructor(store: SharedStore, options: { readonly logger: Logger; readonly source: string; readonly leaseMs: number }) {
+  constructor(
+    store: SharedStore,
+    options: { readonly logger: Logger; readonly source: string; readonly leaseMs: number },
+  ) {
     this.#store = store;
     this.#logger = options.logger;
     this.#leaseMs = options.leaseMs;
     this.#publisher = new Publisher(store.engine.log, store.env, options.source);
-    this.operator = new Operator(store.env, store.engine, options.source, () => this.#app && new Set(this.#app.subscriptions.map((each) => each.name)));
+    this.operator = new Operator(
+      store.env,
+      store.engine,
+      options.source,
+      () => this.#app && new Set(this.#app.subscriptions.map((each) => each.name)),
+    );
   }
 
   /** Durable when it resolves. The same (source, id) again is one fact: `duplicate`. Throws ID_CONFLICT on other content. */
@@ -79,12 +87,17 @@ export class Log implements AsyncDisposable {
    * TIMEOUT, and with DELIVERY_DEAD as soon as the chain has died, naming the dead letter.
    */
   async until<E extends AnyEventType>(
-    of: Pick<Receipt, "correlationId"> & Partial<Pick<Receipt, "position">>, type: E | readonly E[],
+    of: Pick<Receipt, "correlationId"> & Partial<Pick<Receipt, "position">>,
+    type: E | readonly E[],
     options: { readonly timeout: Duration; readonly signal?: AbortSignal },
   ): Promise<EventOf<E>> {
     this.#requireOpen();
     const timeoutMs = durationMs(options.timeout, "timeout");
-    return until(this.#store.env, this.#store.engine, of.correlationId, type, { timeoutMs, signal: options.signal, from: before(of.position, this.#store.engine.log.epoch) });
+    return until(this.#store.env, this.#store.engine, of.correlationId, type, {
+      timeoutMs,
+      signal: options.signal,
+      from: before(of.position, this.#store.engine.log.epoch),
+    });
   }
 
   /** Works on the app's subscriptions beside whatever else this process does. Start as many processes as you like. */
@@ -98,7 +111,10 @@ export class Log implements AsyncDisposable {
     return worker;
   }
   /** Works until nothing is due, or the time is up: for cron, serverless and tests. */
-  async drain<N extends string>(app: App<N>, options: WorkOptions<NoInfer<N>> & { readonly timeout?: Duration } = {}): Promise<DrainSummary> {
+  async drain<N extends string>(
+    app: App<N>,
+    options: WorkOptions<NoInfer<N>> & { readonly timeout?: Duration } = {},
+  ): Promise<DrainSummary> {
     this.#requireOpen();
     this.#app = appSpecOf(app);
     return drain(this.#store, this.#logger, this.#leaseMs, this.#app, options);
@@ -144,7 +160,8 @@ export class Log implements AsyncDisposable {
   }
 }
 
-const closed = (): FactlogError => new FactlogError("CLOSED", "this log is closed: open another with openLog. Nothing was stored.");
+const closed = (): FactlogError =>
+  new FactlogError("CLOSED", "this log is closed: open another with openLog. Nothing was stored.");
 
 /** The place just before a receipt's event: the answer lies behind it, or is the event itself. */
 function before(position: Position | undefined, epoch: string): Position | undefined {
@@ -162,7 +179,8 @@ export async function openLogIn(env: Env, address: LogAddress, options: OpenOpti
   const source = options.source ?? "factlog";
   checkName("source", source);
   const leaseMs = options.lease === undefined ? limits.leaseMs : durationMs(options.lease, "lease");
-  if (leaseMs < limits.leaseMinMs) throw new FactlogError("INVALID_OPTION", `lease is ${leaseMs} ms: give at least ${limits.leaseMinMs}.`);
+  if (leaseMs < limits.leaseMinMs)
+    throw new FactlogError("INVALID_OPTION", `lease is ${leaseMs} ms: give at least ${limits.leaseMinMs}.`);
   const store = await openStore(env, await engineOf(address));
   return new Log(store, { logger: options.logger ?? plainLogger, source, leaseMs });
 }

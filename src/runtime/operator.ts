@@ -68,7 +68,9 @@ export class Operator {
   }
 
   async status(): Promise<readonly SubscriptionStatus[]> {
-    const subscriptions = (await this.#engine.ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
+    const subscriptions = (await this.#engine.ledger.tally()).filter(
+      (each) => each.name !== relayName && each.state !== "retired",
+    );
     return Promise.all(subscriptions.map((each) => this.#statusOf(each)));
   }
   async #statusOf(subscription: SubscriptionTally): Promise<SubscriptionStatus> {
@@ -79,7 +81,12 @@ export class Operator {
     const known = this.#known();
     return {
       name: subscription.name,
-      state: subscription.state !== "active" ? "stopped" : known?.has(subscription.name) === false ? "unknown-to-this-app" : "active",
+      state:
+        subscription.state !== "active"
+          ? "stopped"
+          : known?.has(subscription.name) === false
+            ? "unknown-to-this-app"
+            : "active",
       depth: pending + rows.held + rows.ready + rows.running + rows.retrying,
       lagMs: oldestMs === undefined ? 0 : Math.max(0, nowMs - oldestMs),
       pending,
@@ -89,7 +96,16 @@ export class Operator {
       blockedKeys: subscription.blockedKeys,
       held: rows.held,
       workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
-      closed: subscription.slots.reduce((sum, slot) => sum + slot.outcomes.done + slot.outcomes.skipped + slot.outcomes.discarded + slot.outcomes.expired + slot.outcomes.duplicate, 0),
+      closed: subscription.slots.reduce(
+        (sum, slot) =>
+          sum +
+          slot.outcomes.done +
+          slot.outcomes.skipped +
+          slot.outcomes.discarded +
+          slot.outcomes.expired +
+          slot.outcomes.duplicate,
+        0,
+      ),
       sampledAt: new Date(nowMs),
     };
   }
@@ -105,8 +121,12 @@ export class Operator {
     let after: DeliveryRow | undefined;
     for (;;) {
       const rows = await this.#engine.ledger.deliveries({
-        kind: "state", state: "dead", sub: subscription.sub, limit: limits.duePageRows,
-        ...(filter.key === undefined ? {} : { key: filter.key }), ...(after === undefined ? {} : { after }),
+        kind: "state",
+        state: "dead",
+        sub: subscription.sub,
+        limit: limits.duePageRows,
+        ...(filter.key === undefined ? {} : { key: filter.key }),
+        ...(after === undefined ? {} : { after }),
       });
       for (const row of rows) {
         if (filter.fingerprint !== undefined && row.failure?.fingerprint !== filter.fingerprint) continue;
@@ -152,8 +172,14 @@ export class Operator {
   async #find(id: string): Promise<{ readonly name: string; readonly row: DeliveryRow }> {
     const { subscription, gen, slot, position } = parseDeadLetterId(id);
     const known = (await this.#engine.ledger.tally()).find((each) => each.name === subscription);
-    const [row] = known === undefined ? [] : await this.#engine.ledger.deliveries({ kind: "one", delivery: { sub: known.sub, gen, slot, position } });
-    if (row?.state !== "dead") throw new FactlogError("NOT_FOUND", `${id} is no dead letter (any more): see \`factlog dead list\`.`, { details: { id } });
+    const [row] =
+      known === undefined
+        ? []
+        : await this.#engine.ledger.deliveries({ kind: "one", delivery: { sub: known.sub, gen, slot, position } });
+    if (row?.state !== "dead")
+      throw new FactlogError("NOT_FOUND", `${id} is no dead letter (any more): see \`factlog dead list\`.`, {
+        details: { id },
+      });
     return { name: subscription, row };
   }
 
@@ -161,15 +187,32 @@ export class Operator {
    * Delivers dead letters again: same event, position, identity; their history stays. `confirm`: how many you expect;
    * CONFLICT, and nothing happens, where another number was found.
    */
-  async redrive(what: DeadLetterFilter | readonly string[], options: { readonly confirm: number }): Promise<{ readonly redriven: number }> {
+  async redrive(
+    what: DeadLetterFilter | readonly string[],
+    options: { readonly confirm: number },
+  ): Promise<{ readonly redriven: number }> {
     const ids = Array.isArray(what) ? (what as readonly string[]) : await this.#idsOf(what as DeadLetterFilter);
     if (ids.length !== options.confirm) {
-      throw new FactlogError("CONFLICT", `${ids.length} dead letters were found, ${options.confirm} were confirmed: look again, then confirm the number. Nothing was redriven.`, { details: { found: ids.length } });
+      throw new FactlogError(
+        "CONFLICT",
+        `${ids.length} dead letters were found, ${options.confirm} were confirmed: look again, then confirm the number. Nothing was redriven.`,
+        { details: { found: ids.length } },
+      );
     }
     for (const id of ids) {
       const { name, row } = await this.#find(id);
-      const audit = auditEvent(this.#env, this.#source, "redriven", { subscription: name, deadLetter: id, eventId: row.eventId });
-      await this.#engine.ledger.command({ kind: "redrive", delivery: row, rowToken: row.rowToken, nowMs: this.#env.now(), audit });
+      const audit = auditEvent(this.#env, this.#source, "redriven", {
+        subscription: name,
+        deadLetter: id,
+        eventId: row.eventId,
+      });
+      await this.#engine.ledger.command({
+        kind: "redrive",
+        delivery: row,
+        rowToken: row.rowToken,
+        nowMs: this.#env.now(),
+        audit,
+      });
     }
     return { redriven: ids.length };
   }
@@ -181,20 +224,35 @@ export class Operator {
 
   /** Closes dead letters for good, unprocessed; later events of their keys go on. The reason is kept in the log. */
   async discard(ids: readonly string[], options: { readonly reason: string }): Promise<void> {
-    if (options.reason.trim() === "") throw new FactlogError("INVALID_OPTION", "a discard needs a reason: it is kept in the log.");
+    if (options.reason.trim() === "")
+      throw new FactlogError("INVALID_OPTION", "a discard needs a reason: it is kept in the log.");
     for (const id of ids) {
       const { name, row } = await this.#find(id);
-      const audit = auditEvent(this.#env, this.#source, "discarded", { subscription: name, deadLetter: id, eventId: row.eventId, reason: options.reason });
+      const audit = auditEvent(this.#env, this.#source, "discarded", {
+        subscription: name,
+        deadLetter: id,
+        eventId: row.eventId,
+        reason: options.reason,
+      });
       await this.#engine.ledger.command({ kind: "discard", delivery: row, rowToken: row.rowToken, audit });
     }
   }
 
   /** Removes a subscription with its progress and dead letters. CONFLICT while a worker serves it. */
   async retire(name: string): Promise<void> {
-    await this.#engine.ledger.command({ kind: "retire", name, audit: auditEvent(this.#env, this.#source, "retired", { subscription: name }) });
+    await this.#engine.ledger.command({
+      kind: "retire",
+      name,
+      audit: auditEvent(this.#env, this.#source, "retired", { subscription: name }),
+    });
   }
   /** Renames a subscription; its progress goes with it. Deploy the new name at once: the old one would be a new reader. */
   async rename(name: string, to: string): Promise<void> {
-    await this.#engine.ledger.command({ kind: "rename", name, to, audit: auditEvent(this.#env, this.#source, "renamed", { subscription: name, to }) });
+    await this.#engine.ledger.command({
+      kind: "rename",
+      name,
+      to,
+      audit: auditEvent(this.#env, this.#source, "renamed", { subscription: name, to }),
+    });
   }
 }

@@ -25,19 +25,30 @@ export async function outstanding(log: EventLog, ledger: Ledger, events: readonl
   return { pending, dead };
 }
 
-async function statusOf(ledger: Ledger, subscription: SubscriptionTally, event: StoredEvent): Promise<"closed" | "pending" | DeliveryRow> {
+async function statusOf(
+  ledger: Ledger,
+  subscription: SubscriptionTally,
+  event: StoredEvent,
+): Promise<"closed" | "pending" | DeliveryRow> {
   const slot = subscription.definition.slots === "one" ? 0 : event.slot;
   const type = subscription.types.find((each) => each.type === event.type);
-  if (subscription.state === "retired" || type === undefined || !subscription.definition.types.includes(event.type)) return "closed";
+  if (subscription.state === "retired" || type === undefined || !subscription.definition.types.includes(event.type))
+    return "closed";
   if (event.position <= (type.since.get(slot) ?? 0)) return "closed";
   const progress = subscription.slots.find((each) => each.slot === slot);
   if (progress === undefined || !passedBy(progress, event.position)) return "pending";
-  const [row] = await ledger.deliveries({ kind: "one", delivery: { sub: subscription.sub, gen: subscription.gen, slot, position: event.position } });
+  const [row] = await ledger.deliveries({
+    kind: "one",
+    delivery: { sub: subscription.sub, gen: subscription.gen, slot, position: event.position },
+  });
   if (row === undefined) return "closed";
   return row.state === "dead" ? row : "pending";
 }
 
 /** Whether the event is closed or has a row, by the slot's progress. */
-export function passedBy(progress: { readonly low: PositionNumber; readonly ranges: Ranges }, position: PositionNumber): boolean {
+export function passedBy(
+  progress: { readonly low: PositionNumber; readonly ranges: Ranges },
+  position: PositionNumber,
+): boolean {
   return position <= progress.low || progress.ranges.some(([from, to]) => from <= position && position <= to);
 }

@@ -31,7 +31,10 @@ export class Publisher {
   }
   async publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
     if (events.length > limits.batchEventsMax) {
-      throw new FactlogError("EVENT_TOO_LARGE", `a batch is one transaction of at most ${limits.batchEventsMax} events, this one has ${events.length}: publish several. Nothing was stored.`);
+      throw new FactlogError(
+        "EVENT_TOO_LARGE",
+        `a batch is one transaction of at most ${limits.batchEventsMax} events, this one has ${events.length}: publish several. Nothing was stored.`,
+      );
     }
     if (events.length === 0) return [];
     const context = this.#context();
@@ -64,6 +67,9 @@ function encodeAt(event: NewEvent, index: number, context: EncodeContext): Encod
     return encodeEvent(event, context);
   } catch (error) {
     if (!(error instanceof FactlogError)) throw error;
-    throw new FactlogError(error.code, `event ${index} of the batch: ${error.message}`, { cause: error, details: { ...error.details, index } });
+    throw new FactlogError(error.code, `event ${index} of the batch: ${error.message}`, {
+      cause: error,
+      details: { ...error.details, index },
+    });
   }
 }

@@ -1,7 +1,13 @@
 import type { From } from "../app/subscription.ts";
 import type { EventLog } from "../engine/event-log.ts";
 import { decodeEvent, decodeUnknown } from "../event/decode.ts";
-import { type AnyEventType, definitionOf, type EventDefinition, type EventOf, type RecordedEvent } from "../event/define.ts";
+import {
+  type AnyEventType,
+  definitionOf,
+  type EventDefinition,
+  type EventOf,
+  type RecordedEvent,
+} from "../event/define.ts";
 import { parsePosition, type Position } from "../event/position.ts";
 import type { PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
@@ -39,7 +45,8 @@ export class View<E extends AnyEventType = AnyEventType> {
   }
   decode(stored: StoredEvent): EventOf<E> {
     const definition = this.#definitions?.get(stored.type);
-    const event: RecordedEvent = definition === undefined ? decodeUnknown(stored, this.#epoch) : decodeEvent(stored, definition, this.#epoch);
+    const event: RecordedEvent =
+      definition === undefined ? decodeUnknown(stored, this.#epoch) : decodeEvent(stored, definition, this.#epoch);
     return event as EventOf<E>;
   }
 }
@@ -66,7 +73,12 @@ export class Walk {
   /** What the next page holds of what is wanted. */
   async next(): Promise<readonly StoredEvent[]> {
     const types = this.#types;
-    const page = await this.#log.read({ after: this.#at, limit: limits.pageEvents, scanMax: limits.scanMax, ...(types === undefined ? {} : { types }) });
+    const page = await this.#log.read({
+      after: this.#at,
+      limit: limits.pageEvents,
+      scanMax: limits.scanMax,
+      ...(types === undefined ? {} : { types }),
+    });
     for (const [slot, to] of page.scannedTo) this.#at.set(slot, Math.max(to, this.#at.get(slot) ?? 0));
     this.atHead = page.atHead;
     return page.events.filter((stored) => this.#wants(stored));
@@ -90,12 +102,17 @@ export async function walk(log: EventLog, options: WalkFilter, from: From): Prom
   if (from === "beginning") return new Walk(log, options, new Map(slots.map((slot) => [slot, 0])), 0);
   if (from instanceof Date) return new Walk(log, options, new Map(slots.map((slot) => [slot, 0])), from.getTime());
   const { slot, position } = parsePosition(from, log.epoch);
-  const start = log.capabilities.totalOrder ? slots.map((each) => [each, position] as const) : slots.map((each) => [each, each === slot ? position : 0] as const);
+  const start = log.capabilities.totalOrder
+    ? slots.map((each) => [each, position] as const)
+    : slots.map((each) => [each, each === slot ? position : 0] as const);
   return new Walk(log, options, new Map(start), 0);
 }
 
 /** A finite read of history. */
-export async function* read<E extends AnyEventType>(log: EventLog, options: ReadOptions<E>): AsyncGenerator<EventOf<E>> {
+export async function* read<E extends AnyEventType>(
+  log: EventLog,
+  options: ReadOptions<E>,
+): AsyncGenerator<EventOf<E>> {
   const end = await endOf(log, options.to);
   const view = new View(options.on, log.epoch);
   const steps = await walk(log, { ...options, types: view.types }, options.from ?? "beginning");

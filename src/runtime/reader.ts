@@ -9,7 +9,7 @@ export class Reader {
   readonly #runner: Runner;
   readonly #types: ReadonlySet<string>;
   readonly #gate = new Gate();
-  #loop: Promise<void> | undefined;
+  #started = false;
   #reading: Promise<number> | undefined;
   #stopped = false;
   /** Waits because too much that was read has not been started. */
@@ -22,7 +22,9 @@ export class Reader {
     this.#types = types;
   }
   start(): void {
-    this.#loop ??= this.#run().catch((error: unknown) => {
+    if (this.#started) return;
+    this.#started = true;
+    this.#run().catch((error: unknown) => {
       if (!this.#stopped) this.#runner.world.fail(error);
     });
   }
@@ -59,7 +61,12 @@ export class Reader {
     this.atHead = slots.size === 0;
     if (this.atHead) return 0;
     const after = this.#after(slots);
-    const page = await this.#runner.world.log.read({ after, types: this.#types, limit: limits.pageEvents, scanMax: limits.scanMax });
+    const page = await this.#runner.world.log.read({
+      after,
+      types: this.#types,
+      limit: limits.pageEvents,
+      scanMax: limits.scanMax,
+    });
     for (const event of page.events) {
       const slot = slots.get(this.#runner.whole ? 0 : event.slot);
       if (slot !== undefined && this.#isCurrent(slot)) this.#runner.accept(slot, event);

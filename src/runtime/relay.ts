@@ -8,7 +8,13 @@ import type { Tenant } from "./session.ts";
 import type { Settler } from "./settle.ts";
 
 export const relayName = "factlog.relay";
-export const relayDefinition: Definition = { types: [], order: "log", onExhausted: "stop", crashesMax: 1, slots: "one" };
+export const relayDefinition: Definition = {
+  types: [],
+  order: "log",
+  onExhausted: "stop",
+  crashesMax: 1,
+  slots: "one",
+};
 
 /**
  * Where log and ledger are two stores: carries what settles have emitted from the ledger's outbox into the log, in order,
@@ -28,11 +34,17 @@ export class Relay implements Tenant {
   readonly #stopped = new AbortController();
   #lease: SlotLease | undefined;
   #leaving = false;
-  #loop: Promise<void> | undefined;
+  #started = false;
   #nap: AbortController | undefined;
 
   constructor(
-    world: { readonly env: Env; readonly log: EventLog; readonly ledger: Ledger; readonly settler: Settler; fail(error: unknown): void },
+    world: {
+      readonly env: Env;
+      readonly log: EventLog;
+      readonly ledger: Ledger;
+      readonly settler: Settler;
+      fail(error: unknown): void;
+    },
     enrolled: { readonly sub: number; readonly gen: number; readonly revision: number },
   ) {
     this.#env = world.env;
@@ -48,7 +60,9 @@ export class Relay implements Tenant {
   async hold(leases: readonly SlotLease[]): Promise<void> {
     this.#lease = leases[0];
     if (this.#lease === undefined) this.#leaving = false;
-    this.#loop ??= this.#run().catch((error: unknown) => this.#fail(error));
+    if (this.#started) return;
+    this.#started = true;
+    this.#run().catch((error: unknown) => this.#fail(error));
   }
   shrinkTo(count: number): void {
     if (count === 0 && this.#lease !== undefined) this.#leaving = true;
@@ -75,7 +89,10 @@ export class Relay implements Tenant {
       const rows = await this.#ledger.outbox(limits.pageEvents);
       if (rows.length === 0) return carried;
       await this.#log.append(rows.map((row) => row.event));
-      await this.#forget(lease, rows.map((row) => row.seq));
+      await this.#forget(
+        lease,
+        rows.map((row) => row.seq),
+      );
       carried += rows.length;
     }
   }

@@ -20,7 +20,11 @@ export interface RunOptions<Names extends string = string> extends WorkOptions<N
  */
 export async function run<N extends string>(app: App<N>, options: RunOptions<NoInfer<N>> = {}): Promise<void> {
   const { url = process.env["FACTLOG_URL"] ?? "sqlite:factlog.db", grace, lease, logger, ...work } = options;
-  const log = await openLog(url, { source: app.name, ...(lease === undefined ? {} : { lease }), ...(logger === undefined ? {} : { logger }) });
+  const log = await openLog(url, {
+    source: app.name,
+    ...(lease === undefined ? {} : { lease }),
+    ...(logger === undefined ? {} : { logger }),
+  });
   try {
     const worker = await log.work(app, work as WorkOptions<N>);
     const stop = (): void => {

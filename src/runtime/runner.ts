@@ -3,21 +3,32 @@ import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { LogCapabilities } from "../engine/capabilities.ts";
 import type { EventLog } from "../engine/event-log.ts";
-import type { DeliveryRef, Effects, Ledger, ProgressChange, Recorded, SlotLease, SlotState, SubscriptionState } from "../engine/ledger.ts";
-import type { Env, Timer } from "../env.ts";
+import type {
+  DeliveryRef,
+  Effects,
+  Ledger,
+  ProgressChange,
+  Recorded,
+  SlotLease,
+  SlotState,
+  SubscriptionState,
+} from "../engine/ledger.ts";
+import type { Env } from "../env.ts";
 import type { EventDefinition } from "../event/define.ts";
 import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { announceWith } from "./announce.ts";
+import { Attempts } from "./attempts.ts";
+import { Claims } from "./claims.ts";
 import type { ContextHost } from "./context.ts";
 import { DueRows } from "./due.ts";
-import { Fifo } from "./fifo.ts";
 import { Attempt, handle, type HandlerDesk, timeout } from "./handle.ts";
+import { Lanes } from "./lanes.ts";
 import { Reader } from "./reader.ts";
 import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
-import { type Batch, type Delivery, type Lane, laneOf, SlotWork } from "./slot-work.ts";
+import { type Batch, type Delivery, type Lane, SlotWork } from "./slot-work.ts";
 import type { SuspectTurns } from "./suspects.ts";
 
 /** What a runner needs of the process around it. */
@@ -52,22 +63,17 @@ export class Runner implements SlotOwner {
   enrolment: Enrolment;
   readonly world: RunnerWorld;
   readonly slots = new Map<Slot, SlotWork>();
-  readonly attempts = new Set<Attempt>();
+  readonly attempts: Attempts;
   readonly reader: Reader;
   readonly due: DueRows;
   readonly #settlements: Settlements;
+  readonly #claims: Claims;
   readonly #desk: HandlerDesk;
   readonly #capabilities: LogCapabilities;
-  readonly #ready = new Fifo<Lane>();
-  #readAhead = 0;
+  readonly #lanes = new Lanes();
   #inFlight = 0;
   #pumping = false;
   #stopping = false;
-  #claimAhead: number = limits.claimAheadMin;
-  #claimStalled = false;
-  #startedTo: PositionNumber = 0;
-  #unstalledSinceMs = 0;
-  #watch: Timer | undefined;
   /** The subscription stands still until an operator acts (`onExhausted: "stop"`), or for a newer deployment. */
   halted = false;
   deliveries = 0;
@@ -88,6 +94,12 @@ export class Runner implements SlotOwner {
       finished: (attempt, outcome, effects) => this.#finished(attempt, outcome, effects),
     };
     this.#settlements = new Settlements(this);
+    this.#claims = new Claims(world.env, this.#capabilities.totalOrder);
+    this.attempts = new Attempts(world.env, {
+      timeoutMs: spec.timeoutMs,
+      abandon: (attempt) => this.#abandon(attempt),
+      detach: (attempt) => this.#detach(attempt),
+    });
     this.reader = new Reader(this, new Set(definitions.keys()));
     this.due = new DueRows(this);
   }
@@ -107,7 +119,10 @@ export class Runner implements SlotOwner {
   /** Stands still until the lease round hears that an operator has acted. */
   halt(): void {
     this.halted = true;
-    this.world.logger.error(`${this.spec.name} has stopped: a dead letter under onExhausted "stop". Redrive or discard it.`, {});
+    this.world.logger.error(
+      `${this.spec.name} has stopped: a dead letter under onExhausted "stop". Redrive or discard it.`,
+      {},
+    );
   }
 
   get inFlight(): number {
@@ -121,7 +136,7 @@ export class Runner implements SlotOwner {
     return this.whole ? 1 : this.#capabilities.slots;
   }
   get mayRead(): boolean {
-    return !this.halted && !this.#stopping && this.#readAhead < limits.readAheadMax;
+    return !this.halted && !this.#stopping && this.#lanes.waiting < limits.readAheadMax;
   }
   get stopping(): boolean {
     return this.#stopping;
@@ -131,7 +146,7 @@ export class Runner implements SlotOwner {
   }
   /** Nothing read waits and nothing runs; progress may still be owed. */
   get idleButProgress(): boolean {
-    return this.#inFlight === 0 && (this.halted || (this.#readAhead === 0 && this.due.active === 0));
+    return this.#inFlight === 0 && (this.halted || (this.#lanes.waiting === 0 && this.due.active === 0));
   }
   /** Nothing read waits, nothing runs, nothing is owed. */
   get idle(): boolean {
@@ -171,7 +186,7 @@ export class Runner implements SlotOwner {
   /** The slots this process holds now, as the ledger says. */
   async hold(leases: readonly SlotLease[]): Promise<void> {
     const held = new Map(leases.map((lease) => [lease.slot, lease.token]));
-    for (const slot of [...this.slots.values()]) {
+    for (const slot of this.slots.values()) {
       if (held.get(slot.lease.slot) !== slot.lease.token) this.drop(slot);
     }
     const fresh = leases.filter((lease) => !this.slots.has(lease.slot));
@@ -220,7 +235,16 @@ export class Runner implements SlotOwner {
     const since = this.enrolment.since.get(event.type)?.get(slot.lease.slot) ?? 0;
     if (event.position <= since) return;
     const delivery: Delivery = {
-      slot, event, key: this.laneKey(event), lane: undefined, settled: false, row: undefined, failures: 0, crashes: 0, scope: 0, redriven: false,
+      slot,
+      event,
+      key: this.laneKey(event),
+      lane: undefined,
+      settled: false,
+      row: undefined,
+      failures: 0,
+      crashes: 0,
+      scope: 0,
+      redriven: false,
     };
     slot.add(delivery);
     if (slot.closedBefore(event.position)) {
@@ -247,16 +271,8 @@ export class Runner implements SlotOwner {
     return this.spec.order === "none" ? undefined : event.key;
   }
   enqueue(delivery: Delivery): void {
-    const lane = laneOf(delivery.slot, delivery.key);
-    delivery.lane = lane;
-    this.#readAhead++;
-    lane.waiting ??= new Fifo();
-    const idle = lane.current === undefined && lane.waiting.size === 0;
-    if (delivery.row === undefined) lane.waiting.push(delivery);
-    else lane.waiting.unshift(delivery);
-    if (idle) this.#ready.push(lane);
+    this.#lanes.add(delivery);
   }
-
   /** This slot was read further. Where nothing matched, progress may wait longer than a checkpoint. */
   passed(slot: SlotWork): void {
     const nowMs = this.world.env.monotonic();
@@ -270,26 +286,17 @@ export class Runner implements SlotOwner {
     if (this.#pumping) return;
     this.#pumping = true;
     while (this.room > 0) {
-      const lane = this.#ready.shift();
-      if (lane === undefined) break;
-      if (lane.slot.leaving || lane.slot.dropped) {
-        this.clearLane(lane);
-        continue;
-      }
-      const delivery = lane.waiting?.shift();
-      if (delivery === undefined) continue;
-      if (delivery.row === undefined && delivery.event.position > lane.slot.claim) {
-        lane.waiting?.unshift(delivery);
-        this.#ready.unshift(lane);
+      const delivery = this.#lanes.next();
+      if (delivery === undefined) break;
+      if (delivery.row === undefined && delivery.event.position > delivery.slot.claim) {
+        this.#lanes.putBack(delivery);
         this.#stallForClaim();
         break;
       }
-      this.#readAhead--;
-      lane.current = delivery;
       this.#begin(delivery);
     }
     this.#pumping = false;
-    if (this.#readAhead < limits.readAheadMax / 2) this.reader.roomAgain();
+    if (this.#lanes.waiting < limits.readAheadMax / 2) this.reader.roomAgain();
   }
   #begin(delivery: Delivery): void {
     const { slot, event } = delivery;
@@ -299,8 +306,7 @@ export class Runner implements SlotOwner {
       return this.world.suspects.take(delivery, () => this.#settlements.beginSuspect(delivery));
     }
     slot.inHand++;
-    this.#startedTo = Math.max(this.#startedTo, event.position);
-    slot.startedTo = event.position;
+    this.#claims.started(slot, event.position);
     this.#inFlight++;
     this.run(delivery);
   }
@@ -327,11 +333,10 @@ export class Runner implements SlotOwner {
   run(delivery: Delivery): void {
     const attempt = new Attempt(delivery, this.world.env.monotonic());
     this.attempts.add(attempt);
-    this.#watch ??= this.world.env.after(this.#watchMs(), () => this.#watchAttempts());
     handle(this.#desk, attempt);
   }
   #finished(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void {
-    if (this.attempts.delete(attempt)) this.#inFlight--;
+    if (this.attempts.remove(attempt)) this.#inFlight--;
     if (!attempt.told) this.#tell(attempt, outcome, effects);
     this.pump();
   }
@@ -342,45 +347,25 @@ export class Runner implements SlotOwner {
     if (delivery.row === undefined) delivery.slot.inHand--;
     this.#settlements.settle(delivery, outcome, effects);
   }
-  /** The lane's delivery is over: the next of its key may run. */
+  /** The delivery is over here: the next of its key may run. */
   advance(delivery: Delivery): void {
-    const { lane, slot } = delivery;
-    if (lane === undefined) return;
-    lane.current = undefined;
-    if (slot.dropped || slot.leaving) {
-      this.clearLane(lane);
-      if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
-      return;
-    }
-    if (lane.waiting !== undefined && lane.waiting.size > 0) this.#ready.push(lane);
-    else if (lane.key !== undefined) slot.lanes.delete(lane.key);
-    if (this.#ready.size > 0) this.pump();
+    this.#lanes.release(delivery);
+    const { slot } = delivery;
+    if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
+    if (this.#lanes.ready) this.pump();
   }
-  /** Takes the rest of a lane out, in order: its deliveries get rows. */
-  clearLane(lane: Lane): Delivery[] {
-    const rest = lane.waiting?.drain() ?? [];
-    this.#readAhead -= rest.length;
-    return rest;
+  /** Takes out what waits behind a delivery, in order. */
+  clearLane(lane: Lane): readonly Delivery[] {
+    return this.#lanes.clear(lane);
   }
 
   // ── claims ──
   claimFor(slot: SlotWork): number {
-    const started = this.#capabilities.totalOrder ? this.#startedTo : slot.startedTo;
-    return Math.max(started, slot.low) + this.#claimAhead;
+    return this.#claims.of(slot);
   }
   #stallForClaim(): void {
-    if (!this.#claimStalled) this.#claimAhead = Math.min(this.#claimAhead * 2, limits.claimAheadMax);
-    this.#claimStalled = true;
-    this.#unstalledSinceMs = this.world.env.monotonic();
+    if (this.#claims.stall()) return;
     for (const slot of this.slots.values()) if (!slot.leaving) this.world.settler.urge(slot, this);
-  }
-  /** Claims were extended: they run ahead less when nobody has needed that much for a while. */
-  #claimed(): void {
-    this.#claimStalled = false;
-    const nowMs = this.world.env.monotonic();
-    if (nowMs - this.#unstalledSinceMs < 10 * limits.checkpointMs) return;
-    this.#unstalledSinceMs = nowMs;
-    this.#claimAhead = Math.max(limits.claimAheadMin, this.#claimAhead / 2);
   }
 
   // ── records come back ──
@@ -391,43 +376,22 @@ export class Runner implements SlotOwner {
     }
     if (result.status === "refused") return this.#settlements.refused(slot, batch, result);
     slot.recorded(change);
-    this.#claimed();
+    this.#claims.granted();
     this.#settlements.committed(slot, batch, result);
     if (slot.leaving && slot.atRest) this.world.handBack();
     this.pump();
   }
 
   // ── time ──
-  #watchMs(): number {
-    return Math.min(250, Math.max(5, Math.min(this.spec.timeoutMs, limits.detachAfterMs) / 4));
+  #abandon(attempt: Attempt): void {
+    this.#tell(attempt, timeout(this.spec), undefined);
+    const stuck = [...this.attempts].filter((each) => each.told).length;
+    if (stuck < this.spec.concurrency) return;
+    const message = `${stuck} handlers of ${this.spec.name} ran past their timeout and never returned: the worker stops so that it can be restarted. Make them heed ctx.signal.`;
+    this.world.fail(new FactlogError("WORKER_STUCK", message));
   }
-  #watchAttempts(): void {
-    this.#watch = undefined;
-    const nowMs = this.world.env.monotonic();
-    for (const attempt of this.attempts) this.#watchAttempt(attempt, nowMs - attempt.startedMs);
-    if (this.attempts.size > 0) this.#watch = this.world.env.after(this.#watchMs(), () => this.#watchAttempts());
-  }
-  #watchAttempt(attempt: Attempt, ranMs: number): void {
-    const { delivery } = attempt;
-    if (ranMs >= this.spec.timeoutMs && !attempt.timedOut) {
-      attempt.timedOut = true;
-      attempt.context?.end("HANDLER_TIMEOUT");
-    }
-    if (ranMs >= this.spec.timeoutMs + limits.abandonAfterMs && !attempt.told) {
-      this.#tell(attempt, timeout(this.spec), undefined);
-      this.#abandoned();
-    } else if (ranMs >= limits.detachAfterMs && delivery.row === undefined && !delivery.settled && !delivery.slot.dropped) {
-      this.#settlements.detach(delivery);
-    }
-  }
-  #abandoned(): void {
-    let stuck = 0;
-    for (const attempt of this.attempts) if (attempt.told) stuck++;
-    if (stuck >= this.spec.concurrency) {
-      this.world.fail(
-        new FactlogError("WORKER_STUCK", `${stuck} handlers of ${this.spec.name} ran past their timeout and never returned: the worker stops so that it can be restarted. Make them heed ctx.signal.`),
-      );
-    };
+  #detach({ delivery }: Attempt): void {
+    if (delivery.row === undefined && !delivery.settled && !delivery.slot.dropped) this.#settlements.detach(delivery);
   }
 
   // ── the end ──
@@ -439,8 +403,7 @@ export class Runner implements SlotOwner {
   }
   /** Ends what still runs: its results are discarded, and it runs again elsewhere, uncharged. */
   abort(): void {
-    this.#watch?.cancel();
-    this.#watch = undefined;
+    this.attempts.stop();
     for (const attempt of this.attempts) {
       attempt.told = true;
       attempt.context?.end("SHUTDOWN");
@@ -450,7 +413,9 @@ export class Runner implements SlotOwner {
   runningRows(): (DeliveryRef & { readonly rowToken: number })[] {
     return [...this.attempts].flatMap(({ delivery }) => {
       const { sub, gen, slot } = delivery.slot.lease;
-      return delivery.row === undefined ? [] : [{ sub, gen, slot, position: delivery.event.position, rowToken: delivery.row.token }];
+      return delivery.row === undefined
+        ? []
+        : [{ sub, gen, slot, position: delivery.event.position, rowToken: delivery.row.token }];
     });
   }
   /** All slots may go, whatever still runs in them: its results are discarded. */

@@ -135,7 +135,12 @@ export class Session {
       dead: this.#dead().map((other) => ({ session: other.session, beat: other.beat })),
       crashDueMs: this.#env.now() + limits.crashDelayMs,
       release: [...this.#releasing],
-      want: tenants.map((tenant) => ({ sub: tenant.sub, gen: tenant.gen, revision: tenant.revision, slots: this.#quota(tenant) })),
+      want: tenants.map((tenant) => ({
+        sub: tenant.sub,
+        gen: tenant.gen,
+        revision: tenant.revision,
+        slots: this.#quota(tenant),
+      })),
     };
   }
   /** My fair share: the slots divided by the sessions that serve this subscription, the rest going round by number. */
@@ -149,12 +154,16 @@ export class Session {
     return Math.floor(tenant.slotCount / serving.length) + (place < rest ? 1 : 0);
   }
   #serves(other: SessionView, tenant: Tenant): boolean {
-    return !other.gone && other.serves.some((served) => served.sub === tenant.sub && served.revision === tenant.revision);
+    return (
+      !other.gone && other.serves.some((served) => served.sub === tenant.sub && served.revision === tenant.revision)
+    );
   }
   async #tell(tenant: Tenant, state: LeaseState): Promise<void> {
     const news = state.subscriptions.find((each) => each.sub === tenant.sub);
     if (news !== undefined) {
-      const served = state.sessions.some((other) => !other.gone && other.serves.some((each) => each.sub === news.sub && each.revision === news.revision));
+      const served = state.sessions.some(
+        (other) => !other.gone && other.serves.some((each) => each.sub === news.sub && each.revision === news.revision),
+      );
       tenant.heard(news, served);
     }
     await tenant.hold(state.held.filter((lease) => lease.sub === tenant.sub));
@@ -182,7 +191,10 @@ export class Session {
   }
   /** The others took me for dead: nothing of mine counts any more; I join as a new session. */
   async #declaredDead(tenants: readonly Tenant[]): Promise<void> {
-    this.#logger.warn("this worker was taken for dead (it stood still for longer than its lease) and joins anew", { session: this.#id, leaseMs: this.leaseMs });
+    this.#logger.warn("this worker was taken for dead (it stood still for longer than its lease) and joins anew", {
+      session: this.#id,
+      leaseMs: this.leaseMs,
+    });
     this.#id = undefined;
     this.#sessions = [];
     for (const tenant of tenants) await tenant.hold([]);
@@ -193,7 +205,10 @@ export class Session {
     const lateMs = this.#lastRoundMs === 0 ? 0 : nowMs - this.#lastRoundMs - this.#intervalMs();
     this.#lastRoundMs = nowMs;
     if (lateMs > this.leaseMs / 3) {
-      this.#logger.warn("the event loop stood still for more than a third of the lease: move long computations out of handlers", { lateMs: Math.round(lateMs), leaseMs: this.leaseMs });
+      this.#logger.warn(
+        "the event loop stood still for more than a third of the lease: move long computations out of handlers",
+        { lateMs: Math.round(lateMs), leaseMs: this.leaseMs },
+      );
     }
   }
 
@@ -206,7 +221,15 @@ export class Session {
     if (this.#id === undefined) return;
     try {
       await this.#ledger.lease({
-        session: this.#id, leaseMs: this.leaseMs, serves: [], dead: [], crashDueMs: this.#env.now(), giveBack: [], release: [], want: [], leave: true,
+        session: this.#id,
+        leaseMs: this.leaseMs,
+        serves: [],
+        dead: [],
+        crashDueMs: this.#env.now(),
+        giveBack: [],
+        release: [],
+        want: [],
+        leave: true,
       });
     } catch (error) {
       if (!hasCode(error, "LEASE_LOST")) throw error;
@@ -219,4 +242,8 @@ export class Session {
   }
 }
 
-const servedBy = (tenant: Tenant): Served => ({ sub: tenant.sub, revision: tenant.revision, inFlight: tenant.inFlight });
+const servedBy = (tenant: Tenant): Served => ({
+  sub: tenant.sub,
+  revision: tenant.revision,
+  inFlight: tenant.inFlight,
+});

@@ -1,6 +1,14 @@
 import { decide } from "../delivery/decide.ts";
 import type { Outcome, Settlement } from "../delivery/outcome.ts";
-import { type DeliveryRef, type Effects, type FailureRecord, firstRowToken, type Recorded, type RowChange, type RowInsert } from "../engine/ledger.ts";
+import {
+  type DeliveryRef,
+  type Effects,
+  type FailureRecord,
+  firstRowToken,
+  type Recorded,
+  type RowChange,
+  type RowInsert,
+} from "../engine/ledger.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
 import type { Runner } from "./runner.ts";
@@ -61,7 +69,12 @@ export class Settlements {
   /** A delivery runs long: its row lets `low` pass, and its slot change hands. */
   detach(delivery: Delivery): void {
     this.#becomingRows.set(delivery, undefined);
-    this.#intoRow(delivery, { state: "running", dueMs: 0, failures: delivery.failures, holds: delivery.key !== undefined });
+    this.#intoRow(delivery, {
+      state: "running",
+      dueMs: 0,
+      failures: delivery.failures,
+      holds: delivery.key !== undefined,
+    });
   }
   /** It may have killed its process: it gets its row before it runs. */
   beginSuspect(delivery: Delivery): void {
@@ -108,10 +121,25 @@ export class Settlements {
   #failure(delivery: Delivery, settlement: Exclude<Settlement, { kind: "close" }>): FailureRecord | undefined {
     const { spec, world } = this.#runner;
     if (settlement.class === "deferred") return undefined;
-    const failure = { atMs: world.env.now(), class: settlement.class, ...describeFailure(settlement.class, settlement.error) };
-    const facts = { subscription: spec.name, event: delivery.event.id, key: delivery.event.key, failures: settlement.failures, error: failure.error.split("\n")[0] };
-    if (settlement.kind === "dead") world.logger.error(`${spec.name}: ${delivery.event.type} ${delivery.event.id} is a dead letter`, facts);
-    else world.logger.warn(`${spec.name}: ${delivery.event.type} ${delivery.event.id} failed and is tried again`, { ...facts, dueInMs: settlement.dueMs - world.env.now() });
+    const failure = {
+      atMs: world.env.now(),
+      class: settlement.class,
+      ...describeFailure(settlement.class, settlement.error),
+    };
+    const facts = {
+      subscription: spec.name,
+      event: delivery.event.id,
+      key: delivery.event.key,
+      failures: settlement.failures,
+      error: failure.error.split("\n")[0],
+    };
+    if (settlement.kind === "dead")
+      world.logger.error(`${spec.name}: ${delivery.event.type} ${delivery.event.id} is a dead letter`, facts);
+    else
+      world.logger.warn(`${spec.name}: ${delivery.event.type} ${delivery.event.id} failed and is tried again`, {
+        ...facts,
+        dueInMs: settlement.dueMs - world.env.now(),
+      });
     return failure;
   }
 
@@ -132,11 +160,22 @@ export class Settlements {
     if (settlement.kind === "close") return { state: "closed", as: settlement.as };
     const failure = this.#failure(delivery, settlement);
     if (settlement.kind === "retry") {
-      return { state: "retrying", dueMs: settlement.dueMs, failures: settlement.failures, ...(failure === undefined ? {} : { failure }) };
+      return {
+        state: "retrying",
+        dueMs: settlement.dueMs,
+        failures: settlement.failures,
+        ...(failure === undefined ? {} : { failure }),
+      };
     }
     const { onExhausted } = this.#runner.spec;
     const holds = delivery.key !== undefined && onExhausted !== "skip-event";
-    return { state: "dead", failures: settlement.failures, holds, stop: onExhausted === "stop", failure: failure as FailureRecord };
+    return {
+      state: "dead",
+      failures: settlement.failures,
+      holds,
+      stop: onExhausted === "stop",
+      failure: failure as FailureRecord,
+    };
   }
   #rowSettled(delivery: Delivery, settlement: Settlement, result: Recorded): void {
     if (result.status === "refused") {
@@ -209,7 +248,10 @@ export class Settlements {
   }
 }
 
-type RowPart = Pick<RowInsert, "state" | "dueMs" | "failures" | "holds"> & { readonly failure?: FailureRecord; readonly stop?: boolean };
+type RowPart = Pick<RowInsert, "state" | "dueMs" | "failures" | "holds"> & {
+  readonly failure?: FailureRecord;
+  readonly stop?: boolean;
+};
 
 function refOf(delivery: Delivery): DeliveryRef {
   const { sub, gen, slot } = delivery.slot.lease;

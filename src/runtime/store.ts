@@ -23,7 +23,11 @@ const open = new WeakMap<Env, Map<string, Entry>>();
 export async function openStore(env: Env, handle: EngineHandle): Promise<SharedStore> {
   const stores = open.get(env) ?? new Map<string, Entry>();
   open.set(env, stores);
-  const entry = stores.get(handle.identity) ?? { opened: handle.open(env), parts: new Map<string, unknown>(), users: 0 };
+  const entry = stores.get(handle.identity) ?? {
+    opened: handle.open(env),
+    parts: new Map<string, unknown>(),
+    users: 0,
+  };
   stores.set(handle.identity, entry);
   entry.users++;
   let released = false;
@@ -49,7 +53,10 @@ export function pair(log: EngineHandle, ledger: EngineHandle): EngineHandle {
     identity: `${log.identity} + ${ledger.identity}`,
     async open(env) {
       if (ledger.openLedger === undefined) {
-        throw new FactlogError("NOT_SUPPORTED", `${ledger.identity} cannot be a ledger beside another log: give an SQLite or PostgreSQL ledger.`);
+        throw new FactlogError(
+          "NOT_SUPPORTED",
+          `${ledger.identity} cannot be a ledger beside another log: give an SQLite or PostgreSQL ledger.`,
+        );
       }
       const logEngine = await log.open(env);
       const opened = await ledger.openLedger(env, logEngine.log);

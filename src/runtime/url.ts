@@ -3,7 +3,10 @@ import { memory } from "../engines/memory/index.ts";
 import { FactlogError } from "../errors.ts";
 import { pair } from "./store.ts";
 
-export type LogAddress = string | EngineHandle | { readonly log: string | EngineHandle; readonly ledger: string | EngineHandle };
+export type LogAddress =
+  | string
+  | EngineHandle
+  | { readonly log: string | EngineHandle; readonly ledger: string | EngineHandle };
 
 /** The engine that an address names. A driver is loaded only when it is named. */
 export async function engineOf(address: LogAddress): Promise<EngineHandle> {
@@ -17,6 +20,12 @@ async function engineOfUrl(url: string): Promise<EngineHandle> {
   if (url.startsWith("sqlite:")) return (await import("../engines/sqlite/index.ts")).sqlite(url);
   const scheme = /^([a-z][a-z0-9+.-]*):/iu.exec(url)?.[1];
   const advice = 'give "sqlite:FILE" or "memory:"';
-  if (scheme === undefined) throw new FactlogError("INVALID_OPTION", `${JSON.stringify(url)} is no log: ${advice}, for example "sqlite:${url}".`);
-  throw new FactlogError("NOT_SUPPORTED", `this version has no engine for ${scheme}: ${advice}.`, { details: { scheme } });
+  if (scheme === undefined)
+    throw new FactlogError(
+      "INVALID_OPTION",
+      `${JSON.stringify(url)} is no log: ${advice}, for example "sqlite:${url}".`,
+    );
+  throw new FactlogError("NOT_SUPPORTED", `this version has no engine for ${scheme}: ${advice}.`, {
+    details: { scheme },
+  });
 }

@@ -32,7 +32,13 @@ export interface DrainSummary {
   readonly dueNext: Date | undefined;
 }
 
-export async function startWorker(store: SharedStore, logger: Logger, leaseMs: number, app: AppSpec, options: WorkOptions): Promise<Worker> {
+export async function startWorker(
+  store: SharedStore,
+  logger: Logger,
+  leaseMs: number,
+  app: AppSpec,
+  options: WorkOptions,
+): Promise<Worker> {
   const workshop = workshopOf(store, logger, leaseMs);
   const runners = await workshop.start(chosen(app, options), app.name);
   return new RunningWorker(workshop, runners, options.signal);
@@ -70,10 +76,15 @@ class RunningWorker implements Worker {
 }
 
 export async function drain(
-  store: SharedStore, logger: Logger, leaseMs: number, app: AppSpec, options: WorkOptions & { readonly timeout?: Duration },
+  store: SharedStore,
+  logger: Logger,
+  leaseMs: number,
+  app: AppSpec,
+  options: WorkOptions & { readonly timeout?: Duration },
 ): Promise<DrainSummary> {
   const { env } = store;
-  const until = options.timeout === undefined ? Number.POSITIVE_INFINITY : env.monotonic() + durationMs(options.timeout, "timeout");
+  const until =
+    options.timeout === undefined ? Number.POSITIVE_INFINITY : env.monotonic() + durationMs(options.timeout, "timeout");
   const workshop = workshopOf(store, logger, leaseMs);
   const runners = await workshop.start(chosen(app, options), app.name);
   let drained = false;
@@ -83,14 +94,16 @@ export async function drain(
     await pause(env, 5, options.signal);
   }
   await workshop.stop(runners, limits.graceMs);
-  if (workshop.failed !== undefined) throw workshop.failed;
+  if (workshop.failed !== undefined) await workshop.failure;
   return summary(store, runners, drained);
 }
 
 async function summary(store: SharedStore, runners: readonly Runner[], drained: boolean): Promise<DrainSummary> {
   const subs = new Set(runners.map((runner) => runner.enrolment.sub));
   const tallies = (await store.engine.ledger.tally()).filter((each) => subs.has(each.sub));
-  const slots = tallies.flatMap((each) => each.slots.map((slot) => ({ sub: each.sub, gen: each.gen, slot: slot.slot })));
+  const slots = tallies.flatMap((each) =>
+    each.slots.map((slot) => ({ sub: each.sub, gen: each.gen, slot: slot.slot })),
+  );
   const [next] = await store.engine.ledger.deliveries({ kind: "due", slots, dueMs: Number.MAX_SAFE_INTEGER, limit: 1 });
   return {
     drained,
@@ -106,8 +119,15 @@ function chosen(app: AppSpec, options: WorkOptions): readonly SubscriptionSpec[]
   const names = new Set(app.subscriptions.map((each) => each.name));
   for (const name of [...(options.only ?? []), ...(options.except ?? [])]) {
     if (!names.has(name)) {
-      throw new FactlogError("UNKNOWN_SUBSCRIPTION", `app ${app.name} has no subscription ${name}: it has ${[...names].join(", ")}.`, { details: { subscription: name } });
+      throw new FactlogError(
+        "UNKNOWN_SUBSCRIPTION",
+        `app ${app.name} has no subscription ${name}: it has ${[...names].join(", ")}.`,
+        { details: { subscription: name } },
+      );
     }
   }
-  return app.subscriptions.filter((each) => (options.only === undefined || options.only.includes(each.name)) && options.except?.includes(each.name) !== true);
+  return app.subscriptions.filter(
+    (each) =>
+      (options.only === undefined || options.only.includes(each.name)) && options.except?.includes(each.name) !== true,
+  );
 }

@@ -60,7 +60,11 @@ export class Workshop {
   async start(specs: readonly SubscriptionSpec[], source: string): Promise<readonly Runner[]> {
     for (const spec of specs) {
       if (this.#runners.has(spec.name)) {
-        throw new FactlogError("DUPLICATE_SUBSCRIPTION", `${spec.name} is being worked on in this process already: stop that worker first, or name others with \`only\`.`, { details: { subscription: spec.name } });
+        throw new FactlogError(
+          "DUPLICATE_SUBSCRIPTION",
+          `${spec.name} is being worked on in this process already: stop that worker first, or name others with \`only\`.`,
+          { details: { subscription: spec.name } },
+        );
       }
     }
     const { log, ledger } = this.#store.engine;
@@ -68,7 +72,13 @@ export class Workshop {
     for (const spec of specs) {
       const entry = await enrol(log, ledger, spec);
       const since = entry.since;
-      enrolled.push(new EnrolledRunner(this.#store, this.#session.leaseMs, new Runner(this.#world(source), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision, since })));
+      enrolled.push(
+        new EnrolledRunner(
+          this.#store,
+          this.#session.leaseMs,
+          new Runner(this.#world(source), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision, since }),
+        ),
+      );
     }
     await this.#startRelay();
     for (const each of enrolled) {
@@ -96,8 +106,17 @@ export class Workshop {
   async #startRelay(): Promise<void> {
     const { ledger, log } = this.#store.engine;
     if (ledger.capabilities.sharesLog || this.#relay !== undefined) return;
-    const enrolled = await ledger.command({ kind: "define", name: relayName, definition: relayDefinition, start: new Map(), baseline: new Map() });
-    this.#relay = new Relay({ env: this.#store.env, log, ledger, settler: this.#settler, fail: (error) => this.#fail(error) }, enrolled);
+    const enrolled = await ledger.command({
+      kind: "define",
+      name: relayName,
+      definition: relayDefinition,
+      start: new Map(),
+      baseline: new Map(),
+    });
+    this.#relay = new Relay(
+      { env: this.#store.env, log, ledger, settler: this.#settler, fail: (error) => this.#fail(error) },
+      enrolled,
+    );
     this.#session.add(this.#relay);
   }
   async #wakeReaders(): Promise<void> {
@@ -125,7 +144,8 @@ export class Workshop {
     const { env } = this.#store;
     for (const runner of runners) runner.quiesce();
     const until = env.monotonic() + graceMs;
-    while (this.#failed === undefined && runners.some((runner) => runner.inFlight > 0) && env.monotonic() < until) await pause(env, 5);
+    while (this.#failed === undefined && runners.some((runner) => runner.inFlight > 0) && env.monotonic() < until)
+      await pause(env, 5);
     for (const runner of runners) runner.abort();
     if (this.#failed !== undefined) return;
     await this.#settler.flush();
