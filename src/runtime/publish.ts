@@ -7,8 +7,10 @@ import type { NewEvent } from "../event/define.ts";
 import { formatPosition } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
+import { publishStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { handling } from "./handle.ts";
+import { tellPublished } from "./tell.ts";
 
 /** Validates, encodes, appends, answers. Waiting publishes share a commit. */
 export class Publisher {
@@ -25,9 +27,10 @@ export class Publisher {
   }
 
   async publish(event: NewEvent): Promise<Receipt> {
+    const startedMs = this.#env.monotonic();
     const encoded = encodeEvent(event, this.#context());
     const [appended] = await this.#log.append([encoded]);
-    return this.#receipt(encoded, appended as Appended);
+    return this.#receipt(encoded, appended as Appended, startedMs);
   }
   async publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
     if (events.length > limits.batchEventsMax) {
@@ -37,10 +40,11 @@ export class Publisher {
       );
     }
     if (events.length === 0) return [];
+    const startedMs = this.#env.monotonic();
     const context = this.#context();
     const encoded = events.map((event, index) => encodeAt(event, index, context));
     const appended = await this.#log.append(encoded);
-    return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended));
+    return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended, startedMs));
   }
 
   /** Inside a handler, what is published belongs to the fact that is being handled. */
@@ -51,13 +55,15 @@ export class Publisher {
     const { correlationId, traceparent, tracestate } = cause;
     return { ...context, correlationId, causationId: cause.id, traceparent, tracestate };
   }
-  #receipt(event: EncodedEvent, appended: Appended): Receipt {
-    return {
+  #receipt(event: EncodedEvent, appended: Appended, startedMs: number): Receipt {
+    const receipt = {
       id: event.id,
       correlationId: correlationIdOf(event),
       duplicate: appended.duplicate,
       position: formatPosition(this.#log.epoch, appended.slot, appended.position),
     };
+    if (publishStage.hasSubscribers) tellPublished(event, receipt, this.#env.monotonic() - startedMs);
+    return receipt;
   }
 }
 

@@ -18,6 +18,7 @@ import type { EventDefinition } from "../event/define.ts";
 import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { workerStage } from "../observe/channels.ts";
 import { announceWith } from "./announce.ts";
 import { Attempts } from "./attempts.ts";
 import { Claims } from "./claims.ts";
@@ -30,6 +31,7 @@ import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
 import { type Batch, type Delivery, type Lane, SlotWork } from "./slot-work.ts";
 import type { SuspectTurns } from "./suspects.ts";
+import { tellTakeover } from "./tell.ts";
 
 /** What a runner needs of the process around it. */
 export interface RunnerWorld {
@@ -193,6 +195,7 @@ export class Runner implements SlotOwner {
     if (fresh.length === 0) return;
     const states: readonly SlotState[] = await this.world.ledger.load(fresh);
     for (const [i, lease] of fresh.entries()) this.slots.set(lease.slot, new SlotWork(lease, states[i] as SlotState));
+    if (workerStage.hasSubscribers) tellTakeover(this.spec.name, states);
     this.reader.wake();
     this.due.look();
   }
@@ -345,7 +348,7 @@ export class Runner implements SlotOwner {
     attempt.context?.end(attempt.timedOut ? "HANDLER_TIMEOUT" : "SETTLED");
     const { delivery } = attempt;
     if (delivery.row === undefined) delivery.slot.inHand--;
-    this.#settlements.settle(delivery, outcome, effects);
+    this.#settlements.settle(delivery, outcome, effects, attempt.startedMs);
   }
   /** The delivery is over here: the next of its key may run. */
   advance(delivery: Delivery): void {

@@ -3,6 +3,7 @@ import type { LeaseRequest, LeaseState, Ledger, SessionView, Served, SlotLease }
 import type { Env, Timer } from "../env.ts";
 import { hasCode } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { workerStage } from "../observe/channels.ts";
 
 /** Who takes part in a session: a subscription's runner, or the relay. */
 export interface Tenant {
@@ -123,6 +124,9 @@ export class Session {
     this.#sessions = state.sessions;
     this.#watch();
     for (const tenant of tenants) await this.#tell(tenant, state);
+    if (before === undefined) {
+      workerStage.publish({ kind: "joined", session: state.session, others: state.sessions.length - 1 });
+    }
     // Right after joining, and where someone is seen to be dead, another round takes what is mine.
     if (before === undefined || state.sessions.some((other) => other.gone)) this.#again = true;
   }
@@ -195,6 +199,7 @@ export class Session {
       session: this.#id,
       leaseMs: this.leaseMs,
     });
+    workerStage.publish({ kind: "taken-for-dead", session: this.id });
     this.#id = undefined;
     this.#sessions = [];
     for (const tenant of tenants) await tenant.hold([]);
@@ -231,6 +236,7 @@ export class Session {
         want: [],
         leave: true,
       });
+      workerStage.publish({ kind: "left", session: this.#id });
     } catch (error) {
       if (!hasCode(error, "LEASE_LOST")) throw error;
     }

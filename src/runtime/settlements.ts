@@ -9,10 +9,12 @@ import {
   type RowChange,
   type RowInsert,
 } from "../engine/ledger.ts";
+import { deliveryStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
 import type { Runner } from "./runner.ts";
 import type { Batch, Delivery, SlotWork } from "./slot-work.ts";
+import { tellDelivery } from "./tell.ts";
 
 /**
  * From the end of an attempt to what is recorded. A delivery that is simply done waits for the checkpoint, and its lane
@@ -27,14 +29,16 @@ export class Settlements {
     this.#runner = runner;
   }
 
-  settle(delivery: Delivery, outcome: Outcome, effects: Effects | undefined): void {
+  /** `startedMs`: when the attempt began, on the monotonic clock. */
+  settle(delivery: Delivery, outcome: Outcome, effects: Effects | undefined, startedMs?: number): void {
     if (this.#becomingRows.has(delivery)) {
-      this.#becomingRows.set(delivery, () => this.settle(delivery, outcome, effects));
+      this.#becomingRows.set(delivery, () => this.settle(delivery, outcome, effects, startedMs));
       return;
     }
     if (delivery.row === undefined && delivery.slot.dropped) return this.#runner.advance(delivery);
     const { spec, world } = this.#runner;
     const settlement = decide(delivery, outcome, spec.retry, world.env.now(), world.env.random());
+    if (deliveryStage.hasSubscribers) tellDelivery(spec, delivery, settlement, world.env, startedMs);
     if (delivery.row !== undefined) this.#settleRow(delivery, settlement, effects);
     else if (settlement.kind === "close") this.#close(delivery, settlement.as, effects);
     else this.#keep(delivery, settlement);
@@ -84,6 +88,7 @@ export class Settlements {
       this.#runner.world.suspects.done(delivery);
       return this.#runner.advance(delivery);
     }
+    delivery.suspect = true;
     this.#becomingRows.set(delivery, () => this.#runner.runSuspect(delivery));
     this.#intoRow(delivery, { state: "running", dueMs: 0, failures: 0, holds: delivery.key !== undefined });
   }

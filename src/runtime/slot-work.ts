@@ -1,6 +1,6 @@
 import type { Closing, Effects, ProgressChange, Ranges, RowInsert, SlotLease, SlotState } from "../engine/ledger.ts";
 import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
-import { Fifo } from "./fifo.ts";
+import type { Fifo } from "./fifo.ts";
 
 /** One subscription's debt to one event, as this process holds it. */
 export interface Delivery {
@@ -18,6 +18,8 @@ export interface Delivery {
   crashes: number;
   scope: number;
   redriven: boolean;
+  /** A dead session may have been running it. */
+  suspect?: true;
 }
 /** The right to a row. `started`: its row says running, under this token. */
 export interface RowHold {

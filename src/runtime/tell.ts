@@ -1,0 +1,59 @@
+import type { Receipt } from "../app/context.ts";
+import type { SubscriptionSpec } from "../app/subscription.ts";
+import type { Settlement } from "../delivery/outcome.ts";
+import type { SlotState } from "../engine/ledger.ts";
+import type { Env } from "../env.ts";
+import type { Position } from "../event/position.ts";
+import type { EncodedEvent } from "../event/stored-event.ts";
+import { type DeliveryMessage, deliveryStage, publishStage, workerStage } from "../observe/channels.ts";
+import { describeFailure } from "./failure.ts";
+import type { Delivery } from "./slot-work.ts";
+
+/** An attempt has ended, and this was decided. Call only while `deliveryStage` has subscribers. */
+export function tellDelivery(
+  spec: SubscriptionSpec,
+  delivery: Delivery,
+  settlement: Settlement,
+  env: Env,
+  startedMs: number | undefined,
+): void {
+  const { event, failures, crashes, suspect } = delivery;
+  const failed = settlement.kind !== "close";
+  deliveryStage.publish({
+    subscription: spec.name,
+    type: event.type,
+    id: event.id,
+    key: event.key,
+    outcome: outcomeOf(settlement),
+    attempt: failures + 1,
+    attemptsMax: spec.retry.attemptsMax,
+    durationMs: startedMs === undefined ? 0 : env.monotonic() - startedMs,
+    dueInMs: settlement.kind === "retry" ? Math.max(0, settlement.dueMs - env.now()) : undefined,
+    error: failed ? describeFailure(settlement.class, settlement.error).error : undefined,
+    again: suspect === true || crashes > 0,
+  });
+}
+
+function outcomeOf(settlement: Settlement): DeliveryMessage["outcome"] {
+  if (settlement.kind === "close") return settlement.as;
+  if (settlement.kind === "dead") return "dead";
+  return settlement.class === "deferred" || settlement.class === "await-deploy" ? settlement.class : "retry";
+}
+
+/** Slots were taken of which some hold suspects: a worker died with them. Call only while `workerStage` has subscribers. */
+export function tellTakeover(subscription: string, states: readonly SlotState[]): void {
+  const slots = states.filter((state) => state.suspect > state.low).length;
+  if (slots > 0) workerStage.publish({ kind: "took-over", subscription, slots });
+}
+
+/** Call only while `publishStage` has subscribers. */
+export function tellPublished(event: EncodedEvent, receipt: Receipt, durationMs: number): void {
+  publishStage.publish({
+    type: event.type,
+    id: event.id,
+    key: event.key,
+    position: receipt.position as Position,
+    duplicate: receipt.duplicate,
+    durationMs,
+  });
+}
