@@ -228,22 +228,11 @@ interface Defined {
 export function newEventFromJson(eventType: AnyEventType, jsonText: string, attributes?: EventAttributes): NewEvent {
   const { type } = definitionOf(eventType);
   const event = eventType(parseData(type, jsonText), attributes) as NewEvent;
-  return copyWith(event, { [jsonTextKey]: { value: jsonText } });
+  const own = { ...Object.getOwnPropertyDescriptors(event), [jsonTextKey]: { value: jsonText } };
+  return Object.freeze(Object.create(Object.getPrototypeOf(event) as object, own) as NewEvent);
 }
 
 /** The text given to `newEventFromJson`; undefined for an event made from a value. */
 export function jsonTextOf(event: NewEvent): string | undefined {
   return (event as { readonly [jsonTextKey]?: string })[jsonTextKey];
-}
-
-/** The same event with `attributes` laid over its own. */
-export function withAttributes(event: NewEvent, attributes: EventAttributes): NewEvent {
-  return copyWith(event, {
-    attributes: { value: Object.freeze({ ...event.attributes, ...attributes }), enumerable: true },
-  });
-}
-
-function copyWith(event: NewEvent, changed: PropertyDescriptorMap): NewEvent {
-  const own = Object.getOwnPropertyDescriptors(event);
-  return Object.freeze(Object.create(Object.getPrototypeOf(event) as object, { ...own, ...changed }) as NewEvent);
 }

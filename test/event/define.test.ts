@@ -8,9 +8,7 @@ import {
   definitionOfEvent,
   isEventType,
   newEventFromJson,
-  withAttributes,
   type AnyEventType,
-  type EventAttributes,
 } from "../../src/event/define.ts";
 import type * as define from "../../src/event/define.ts";
 import { upcast } from "../../src/event/upcast.ts";
@@ -128,16 +126,6 @@ test("an event from JSON text is an event like any other", () => {
   assert.ok(Object.isFrozen(event));
   assert.equal(definitionOfEvent(event), definitionOf(OrderPlaced));
   refused("INVALID_OPTION", /is no event type/, () => newEventFromJson({} as AnyEventType, "{}"));
-});
-
-test("attributes laid over an event keep its data, text and type", () => {
-  const text = '{"orderId": "1"}';
-  const event = withAttributes(newEventFromJson(OrderPlaced, text, { subject: "s", causationId: "k" }), {
-    subject: "t",
-  });
-  assert.deepEqual(event.attributes, { subject: "t", causationId: "k" } satisfies EventAttributes);
-  assert.ok(Object.isFrozen(event) && Object.isFrozen(event.attributes));
-  assert.deepEqual([encode(event).data, encode(event).attributes], [text, '{"causationid":"k","subject":"t"}']);
 });
 
 test("two copies of the package in one process understand each other's events", async () => {
