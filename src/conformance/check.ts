@@ -10,13 +10,17 @@ export interface Check {
   readonly about: "log" | "ledger";
   /** Which engines it is for; all where absent. What holds without the capability is another check's subject. */
   readonly needs?: (capabilities: Capabilities) => boolean;
+  /** Only for stores that several processes share and that outlive them. */
+  readonly needsProcesses?: true;
   run(subject: Subject): Promise<void>;
 }
 
 /** What a check is run on: one store, fresh when the check begins, and as many processes on it as the check opens. */
 export interface Subject {
-  /** A further process on the store. */
+  /** A further process on the store; of a store that is `alone` the one there is. */
   open(): Promise<Engine>;
+  /** The store is one process's own and gone when it is closed. */
+  readonly alone: boolean;
   /** The wall clock of all these processes. */
   readonly clock: { nowMs: number };
   /** How long to wait for what must come before it counts as not coming. */
@@ -30,6 +34,7 @@ export interface Subject {
 export interface SubjectOptions {
   /** Default 5 s. */
   readonly patienceMs?: number;
+  readonly alone?: boolean;
   readonly dropEvents?: () => Promise<void>;
   /** Runs when all processes are closed. */
   readonly dispose?: () => Promise<void>;
@@ -42,8 +47,10 @@ export function subjectOf(handle: EngineHandle, options: SubjectOptions = {}): S
   const engines: Engine[] = [];
   return {
     clock,
+    alone: options.alone ?? false,
     patienceMs: options.patienceMs ?? 5_000,
     async open() {
+      if (options.alone === true && engines[0] !== undefined) return engines[0];
       const engine = await handle.open(env);
       engines.push(engine);
       return engine;
@@ -63,10 +70,11 @@ export type CheckResult =
   | { readonly check: Check; readonly outcome: "passed" | "not needed" }
   | { readonly check: Check; readonly outcome: "failed"; readonly error: unknown };
 
-/** Runs one check on a fresh subject. Throws what the check throws; "not needed" where the engine lacks what it is for. */
+/** Runs one check on a fresh subject. Throws what the check throws; "not needed" where it is for other engines. */
 export async function runCheck(check: Check, fresh: () => Promise<Subject>): Promise<"passed" | "not needed"> {
   const subject = await fresh();
   try {
+    if (check.needsProcesses === true && subject.alone) return "not needed";
     const { log, ledger } = await subject.open();
     if (check.needs?.({ ...log.capabilities, ...ledger.capabilities }) === false) return "not needed";
     await check.run(subject);

@@ -225,6 +225,7 @@ export const appendChecks: readonly Check[] = [
   {
     name: "append: what resolved is there for other processes and after all have closed",
     about: "log",
+    needsProcesses: true,
     async run(subject) {
       const writer = await subject.open();
       const reader = await subject.open();

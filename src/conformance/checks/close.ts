@@ -7,6 +7,7 @@ export const closeChecks: readonly Check[] = [
   {
     name: "close: a closed log refuses every call",
     about: "log",
+    needsProcesses: true,
     async run(subject) {
       const { log } = await subject.open();
       const other = (await subject.open()).log;
@@ -26,6 +27,7 @@ export const closeChecks: readonly Check[] = [
   {
     name: "close: waits for appends in flight",
     about: "log",
+    needsProcesses: true,
     async run(subject) {
       const { log } = await subject.open();
       const other = (await subject.open()).log;
@@ -39,6 +41,7 @@ export const closeChecks: readonly Check[] = [
   {
     name: "close: a closed ledger refuses every call",
     about: "ledger",
+    needsProcesses: true,
     async run(subject) {
       const { worker, ledger, lease } = await scene(subject);
       const other = (await subject.open()).ledger;
@@ -64,6 +67,7 @@ export const closeChecks: readonly Check[] = [
   {
     name: "close: what a ledger recorded is there for other processes and after all have closed",
     about: "ledger",
+    needsProcesses: true,
     async run(subject) {
       const { worker, ledger, lease } = await scene(subject);
       const other = await subject.open();

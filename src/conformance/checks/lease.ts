@@ -239,6 +239,7 @@ export const leaseChecks: readonly Check[] = [
     name: "lease: a death that the engine sees at once is told, and no living session is called gone",
     about: "ledger",
     needs: ({ instantDeath }) => instantDeath,
+    needsProcesses: true,
     async run(subject) {
       const dying = await Worker.join(subject);
       const worker = await Worker.join(subject);
@@ -253,6 +254,7 @@ export const leaseChecks: readonly Check[] = [
     name: "lease: where death is not seen at once no session is called gone",
     about: "ledger",
     needs: ({ instantDeath }) => !instantDeath,
+    needsProcesses: true,
     async run(subject) {
       const dying = await Worker.join(subject);
       const worker = await Worker.join(subject);

@@ -1,6 +1,19 @@
 import assert from "node:assert/strict";
 import type { AnnounceChange, RelayChange, SlotLease } from "../../engine/ledger.ts";
-import { at, closedAs, define, differing, effects, ending, event, idsOf, progress, readAll, row } from "../build.ts";
+import {
+  assertHas,
+  at,
+  closedAs,
+  define,
+  differing,
+  effects,
+  ending,
+  event,
+  idsOf,
+  progress,
+  readAll,
+  row,
+} from "../build.ts";
 import type { Check, Subject } from "../check.ts";
 import { scene, Worker, type Scene } from "../worker.ts";
 
@@ -48,12 +61,9 @@ export const outboxChecks: readonly Check[] = [
         announcing(lease, c!),
         ending(at(lease, 5), 1, closedAs(), effects(5, { emits: [d!, e!] })),
       );
-      assert.deepEqual(settled[1]!.announced, { appended: undefined, diverged: false });
+      assertHas(settled[1]!.announced!, { appended: undefined, diverged: false });
       const rows = await ledger.outbox(10);
-      assert.deepEqual(
-        rows.map((one) => one.event),
-        events,
-      );
+      for (const [i, one] of rows.entries()) assertHas(one.event, events[i]!);
       assert.deepEqual(
         rows.map(({ seq }) => seq),
         rows.map(({ seq }) => seq).toSorted((x, y) => x - y),
@@ -112,10 +122,9 @@ export const outboxChecks: readonly Check[] = [
         answers.map(({ status, announced }) => [status, announced]),
         [false, false, true].map((diverged) => ["ok", { appended: undefined, diverged }]),
       );
-      assert.deepEqual(
-        (await ledger.outbox(10)).map((out) => out.event),
-        [one],
-      );
+      const [first, ...others] = await ledger.outbox(10);
+      assertHas(first!.event, one);
+      assert.deepEqual(others, []);
     },
   },
 ];
