@@ -20,6 +20,12 @@ export interface RunOptions<Names extends string = string> extends WorkOptions<N
  */
 export async function run<N extends string>(app: App<N>, options: RunOptions<NoInfer<N>> = {}): Promise<void> {
   const { url = process.env["FACTLOG_URL"] ?? "sqlite:factlog.db", grace, lease, logger, ...work } = options;
+  const signalled = new AbortController();
+  const stop = (): void => {
+    for (const signal of signals) process.removeListener(signal, stop);
+    signalled.abort();
+  };
+  for (const signal of signals) process.once(signal, stop);
   const log = await openLog(url, {
     source: app.name,
     ...(lease === undefined ? {} : { lease }),
@@ -27,17 +33,12 @@ export async function run<N extends string>(app: App<N>, options: RunOptions<NoI
   });
   try {
     const worker = await log.work(app, work as WorkOptions<N>);
-    const stop = (): void => {
-      for (const signal of signals) process.removeListener(signal, stop);
-      void worker.stop(grace === undefined ? {} : { grace }).catch(() => {});
-    };
-    for (const signal of signals) process.once(signal, stop);
-    try {
-      await worker.stopped;
-    } finally {
-      for (const signal of signals) process.removeListener(signal, stop);
-    }
+    const drain = (): void => void worker.stop(grace === undefined ? {} : { grace }).catch(() => {});
+    if (signalled.signal.aborted) drain();
+    signalled.signal.addEventListener("abort", drain, { once: true });
+    await worker.stopped;
   } finally {
+    for (const signal of signals) process.removeListener(signal, stop);
     await log.close();
   }
 }

@@ -2,13 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { z } from "zod";
 import type { EngineHandle } from "../../src/engine/engine.ts";
 import { memory } from "../../src/engines/memory/index.ts";
 import { sqlite } from "../../src/engines/sqlite/index.ts";
 import { type Env, realEnv } from "../../src/env.ts";
-import { defineEvent, type Logger } from "../../src/index.ts";
+import type { Logger } from "../../src/index.ts";
 import { type Log, type OpenOptions, openLogIn } from "../../src/runtime/log.ts";
+
+export { Done, Order } from "./facts.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "factlog-runtime-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -22,9 +23,6 @@ export const engines: readonly { readonly name: string; readonly fresh: () => En
   { name: "memory", fresh: () => memory() },
   { name: "sqlite", fresh: () => sqlite(`sqlite:${freshFile()}`) },
 ];
-
-export const Order = defineEvent("Order", { schema: z.object({ key: z.string(), n: z.number() }), key: (order) => order.key });
-export const Done = defineEvent("Done", { schema: z.object({ key: z.string(), n: z.number() }), key: (done) => done.key });
 
 /** A process of its own as far as the store can tell: another environment shares nothing with the others. */
 export const anotherProcess = (): Env => ({ ...realEnv });
