@@ -1,5 +1,6 @@
 import type { DeliveryRow } from "../engine/ledger.ts";
 import type { Timer } from "../env.ts";
+import { FactlogError } from "../errors.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import type { Runner } from "./runner.ts";
@@ -41,7 +42,10 @@ export class DueRows {
   }
   /** Looks soon; several calls are one look. */
   look(): void {
-    void this.lookNow().catch((error: unknown) => this.#runner.world.fail(error));
+    void this.lookNow().catch((error: unknown) => {
+      // A busy store is asked again with the next poll.
+      if (!(error instanceof FactlogError && error.retryable)) this.#runner.world.fail(error);
+    });
   }
   /** Resolves when a look that began after this call is through. */
   async lookNow(): Promise<void> {

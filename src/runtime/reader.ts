@@ -1,3 +1,5 @@
+import { pause } from "../env.ts";
+import { FactlogError } from "../errors.ts";
 import type { PositionNumber, Slot } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import { Gate } from "./gate.ts";
@@ -43,10 +45,19 @@ export class Reader {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      if (this.#runner.mayRead) await this.read();
+      if (this.#runner.mayRead) await this.#readOrWait();
       if (this.#stopped) return;
       this.#full = !this.#runner.mayRead;
       if (this.#full || this.atHead) await this.#gate.pass();
+    }
+  }
+  /** A busy store is waited for. */
+  async #readOrWait(): Promise<void> {
+    try {
+      await this.read();
+    } catch (error) {
+      if (!(error instanceof FactlogError && error.retryable)) throw error;
+      await pause(this.#runner.world.env, limits.checkpointMs);
     }
   }
   /** One page; concurrent calls share it. Answers how many events it held. */

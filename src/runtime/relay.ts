@@ -64,6 +64,9 @@ export class Relay implements Tenant {
     this.#started = true;
     this.#run().catch((error: unknown) => this.#fail(error));
   }
+  disown(): Promise<void> {
+    return this.hold([]);
+  }
   shrinkTo(count: number): void {
     if (count === 0 && this.#lease !== undefined) this.#leaving = true;
   }

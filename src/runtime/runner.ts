@@ -76,6 +76,7 @@ export class Runner implements SlotOwner {
   #inFlight = 0;
   #pumping = false;
   #stopping = false;
+  #tooManyHeld = false;
   /** The subscription stands still until an operator acts (`onExhausted: "stop"`), or for a newer deployment. */
   halted = false;
   deliveries = 0;
@@ -138,7 +139,7 @@ export class Runner implements SlotOwner {
     return this.whole ? 1 : this.#capabilities.slots;
   }
   get mayRead(): boolean {
-    return !this.halted && !this.#stopping && this.#lanes.waiting < limits.readAheadMax;
+    return !this.halted && !this.#stopping && !this.#tooManyHeld && this.#lanes.waiting < limits.readAheadMax;
   }
   get stopping(): boolean {
     return this.#stopping;
@@ -178,6 +179,23 @@ export class Runner implements SlotOwner {
     this.reader.wake();
     this.due.look();
     this.pump();
+  }
+  /** Rows hold some key here. */
+  get holdsKeys(): boolean {
+    for (const slot of this.slots.values()) if (slot.busy.size > 0) return true;
+    return this.#tooManyHeld;
+  }
+  boundHeld(held: number): void {
+    const tooMany = held >= limits.heldMax;
+    if (tooMany === this.#tooManyHeld) return;
+    this.#tooManyHeld = tooMany;
+    if (!tooMany) return this.reader.wake();
+    const message = `${this.spec.name} reads no further: ${held} events wait behind failing ones. Redrive or discard its dead letters.`;
+    this.world.logger.error(message, { subscription: this.spec.name, held });
+  }
+  /** The session was declared dead: no attempt's result counts any more. */
+  disown(): void {
+    for (const attempt of this.attempts) attempt.context?.end("LEASE_LOST");
   }
   /** The subscription was defined anew (its definition became the newest again). */
   enrolledAs(enrolment: Enrolment): void {

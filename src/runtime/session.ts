@@ -15,6 +15,8 @@ export interface Tenant {
   readonly slotCount: number;
   /** The slots that this session holds for it now. */
   hold(leases: readonly SlotLease[]): Promise<void>;
+  /** The session was declared dead: nothing that runs for it counts any more. */
+  disown(): Promise<void>;
   /** No more than this many are mine by right. */
   shrinkTo(count: number): void;
   /** Slots that may be given back now; those answered are dropped once the ledger has them. */
@@ -39,8 +41,10 @@ export class Session {
   readonly #watched = new Map<number, Watched>();
   /** Sessions whose beat was seen to move. */
   readonly #alive = new Set<number>();
-  #releasing: LeaseRequest["release"][number][] = [];
+  readonly #releasing: LeaseRequest["release"][number][] = [];
   #id: number | undefined;
+  /** A round has asked for slots since this session joined. */
+  #hasTaken = false;
   #sessions: readonly SessionView[] = [];
   #round: Promise<void> | undefined;
   #again = false;
@@ -59,11 +63,9 @@ export class Session {
   get id(): number {
     return this.#id ?? 0;
   }
-  get tenants(): number {
-    return this.#tenants.size;
-  }
-  /** Whether every other session has been seen alive (its beat moved, or it is young) since this one joined. */
-  get othersAlive(): boolean {
+  /** This session has taken its share, and every other one has been seen alive: no dead worker's share is still to come. */
+  get settledIn(): boolean {
+    if (this.#id === undefined || !this.#hasTaken) return false;
     return this.#sessions.every((other) => other.session === this.#id || this.#alive.has(other.session));
   }
 
@@ -110,16 +112,18 @@ export class Session {
     const tenants = [...this.#tenants];
     const returning = tenants.flatMap((tenant) => tenant.returnable());
     const before = this.#id;
+    const request = { ...this.#request(tenants), giveBack: returning.map((slot) => slot.lease) };
     let state: LeaseState;
     try {
-      state = await this.#ledger.lease({ ...this.#request(tenants), giveBack: returning.map((slot) => slot.lease) });
+      state = await this.#ledger.lease(request);
     } catch (error) {
       if (hasCode(error, "LEASE_LOST")) return this.#declaredDead(tenants);
       if (hasCode(error, "STORE_BUSY") || hasCode(error, "STORE_FULL")) return;
       throw error;
     }
     for (const slot of returning) slot.drop();
-    this.#releasing = [];
+    this.#releasing.splice(0, request.release.length);
+    this.#hasTaken = before !== undefined;
     this.#id = state.session;
     this.#sessions = state.sessions;
     this.#watch();
@@ -202,7 +206,7 @@ export class Session {
     workerStage.publish({ kind: "taken-for-dead", session: this.id });
     this.#id = undefined;
     this.#sessions = [];
-    for (const tenant of tenants) await tenant.hold([]);
+    for (const tenant of tenants) await tenant.disown();
     this.#again = true;
   }
   #warnOfDelay(): void {

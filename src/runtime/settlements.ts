@@ -83,14 +83,24 @@ export class Settlements {
   /** It may have killed its process: it gets its row before it runs. */
   beginSuspect(delivery: Delivery): void {
     const { slot } = delivery;
-    if (slot.dropped || slot.leaving) {
+    if (slot.dropped || slot.leaving || this.#runner.stopping) {
       slot.inHand--;
       this.#runner.world.suspects.done(delivery);
       return this.#runner.advance(delivery);
     }
     delivery.suspect = true;
-    this.#becomingRows.set(delivery, () => this.#runner.runSuspect(delivery));
+    this.#becomingRows.set(delivery, () =>
+      this.#runner.stopping ? this.#handBack(delivery) : this.#runner.runSuspect(delivery),
+    );
     this.#intoRow(delivery, { state: "running", dueMs: 0, failures: 0, holds: delivery.key !== undefined });
+  }
+  /** Its row says running, and nobody will run it here. */
+  #handBack(delivery: Delivery): void {
+    const to = { state: "ready", dueMs: 0, failures: delivery.failures } as const;
+    const rowToken = delivery.row?.token ?? firstRowToken;
+    this.#runner.world.settler.submit({ kind: "row", delivery: refOf(delivery), rowToken, to }, () =>
+      this.#runner.world.suspects.done(delivery),
+    );
   }
   /** An event of a key that rows hold: a pointer to it, behind them. */
   holdBack(delivery: Delivery): void {

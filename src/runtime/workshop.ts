@@ -129,7 +129,8 @@ export class Workshop {
 
   /** Nothing is due in these runners: all is read, run and recorded, and no dead worker's share is still to come. */
   async quiet(runners: readonly Runner[]): Promise<boolean> {
-    if (!this.#session.othersAlive || !runners.every((runner) => runner.idleButProgress)) return false;
+    if (!this.#session.settledIn || !runners.every((runner) => runner.idleButProgress)) return false;
+    if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
@@ -219,14 +220,23 @@ class EnrolledRunner implements Tenant {
   hold(leases: readonly SlotLease[]): Promise<void> {
     return this.runner.hold(leases);
   }
+  disown(): Promise<void> {
+    this.runner.disown();
+    return this.runner.hold([]);
+  }
   shrinkTo(count: number): void {
     this.runner.shrinkTo(count);
+  }
+  /** A newer definition stands, which nobody serves: this one may become the newest again. */
+  get superseded(): boolean {
+    return this.#unservedSinceMs !== undefined;
   }
   returnable(): readonly { readonly lease: SlotLease; drop(): void }[] {
     return this.runner.returnable().map((slot) => ({ lease: slot.lease, drop: () => this.runner.drop(slot) }));
   }
   heard(news: LeaseState["subscriptions"][number], served: boolean): void {
     this.runner.stateIs(news.state);
+    if (this.runner.holdsKeys) this.#boundHeld();
     if (news.revision === this.revision) {
       this.#unservedSinceMs = undefined;
       return;
@@ -236,6 +246,13 @@ class EnrolledRunner implements Tenant {
     if (served) this.#unservedSinceMs = undefined;
     else this.#unservedSinceMs ??= nowMs;
     if (this.#unservedSinceMs !== undefined && nowMs - this.#unservedSinceMs >= this.#leaseMs) this.#reinstate();
+  }
+  /** At the bound of held rows the subscription stops reading, loudly, until some are settled. */
+  #boundHeld(): void {
+    this.#store.engine.ledger.tally().then(
+      (tallies) => this.runner.boundHeld(tallies.find((each) => each.sub === this.sub)?.rows.held ?? 0),
+      (error: unknown) => this.runner.world.fail(error),
+    );
   }
   /** Nobody serves the newer definition any more (it was rolled back): this one becomes the newest again. */
   #reinstate(): void {

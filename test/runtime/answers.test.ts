@@ -3,13 +3,21 @@ import { test } from "node:test";
 import { defineApp, defineSubscription, type Frame, type RecordedEvent } from "../../src/index.ts";
 import { Done, engines, open, Order } from "./support.ts";
 
-const echo = defineSubscription("echo", { on: Order, from: "beginning", emits: [Done], retry: { attemptsMax: 1 } }, ({ data }, ctx) => {
-  if (data.n < 0) throw new Error("negative");
-  ctx.emit(Done(data));
-});
+const echo = defineSubscription(
+  "echo",
+  { on: Order, from: "beginning", emits: [Done], retry: { attemptsMax: 1 } },
+  ({ data }, ctx) => {
+    if (data.n < 0) throw new Error("negative");
+    ctx.emit(Done(data));
+  },
+);
 const app = defineApp({ name: "t", subscriptions: [echo] });
 const shape = (frame: Frame<RecordedEvent>): string =>
-  frame.kind === "event" ? frame.event.type : frame.kind === "delivery" ? `${frame.subscription} ${frame.status}` : `${frame.kind} ${frame.status}`;
+  frame.kind === "event"
+    ? frame.event.type
+    : frame.kind === "delivery"
+      ? `${frame.subscription} ${frame.status}`
+      : `${frame.kind} ${frame.status}`;
 
 for (const engine of engines) {
   test(`${engine.name}: until answers with the first such fact, also when it is there already`, async () => {
@@ -17,7 +25,10 @@ for (const engine of engines) {
     const worker = await log.work(app);
     const receipts = await log.publishAll(Array.from({ length: 50 }, (_, n) => Order({ key: `k${n}`, n })));
     const answers = await Promise.all(receipts.map((receipt) => log.until(receipt, Done, { timeout: "10s" })));
-    assert.deepEqual(answers.map((answer) => answer.data.n), receipts.map((_, n) => n));
+    assert.deepEqual(
+      answers.map((answer) => answer.data.n),
+      receipts.map((_, n) => n),
+    );
     const late = await log.until({ correlationId: receipts[7]?.correlationId ?? "" }, [Done], { timeout: "10s" });
     assert.equal(late.data.n, 7);
     await worker.stop();
@@ -58,7 +69,9 @@ for (const engine of engines) {
 
   test(`${engine.name}: read filters and ends at the head; positions compare`, async () => {
     const log = await open(engine.fresh());
-    const receipts = await log.publishAll(Array.from({ length: 2_500 }, (_, n) => Order({ key: `k${n % 10}`, n }, n === 5 ? { correlationId: "c" } : {})));
+    const receipts = await log.publishAll(
+      Array.from({ length: 2_500 }, (_, n) => Order({ key: `k${n % 10}`, n }, n === 5 ? { correlationId: "c" } : {})),
+    );
     const read = async (options: Parameters<typeof log.read>[0]): Promise<number[]> => {
       const events = await Array.fromAsync(log.read({ on: Order, ...(options as object) }));
       return events.map((event) => event.data.n);
@@ -68,8 +81,14 @@ for (const engine of engines) {
     assert.deepEqual(await read({ correlationId: "c" }), [5]);
     const [from, to] = [receipts[2_399]?.position, receipts[2_409]?.position];
     assert.ok(from !== undefined && to !== undefined);
-    assert.deepEqual(await read({ from, to }), Array.from({ length: 10 }, (_, i) => 2_400 + i));
-    assert.deepEqual([log.comparePositions(from, to), log.comparePositions(to, from), log.comparePositions(to, to)], [-1, 1, 0]);
+    assert.deepEqual(
+      await read({ from, to }),
+      Array.from({ length: 10 }, (_, i) => 2_400 + i),
+    );
+    assert.deepEqual(
+      [log.comparePositions(from, to), log.comparePositions(to, from), log.comparePositions(to, to)],
+      [-1, 1, 0],
+    );
     await assert.rejects(read({ from: "elsewhere.1.2" as typeof from }), { code: "INVALID_OPTION" });
     await log.close();
   });

@@ -16,12 +16,20 @@ for (const ledger of ledgers) {
   test(`foreign log + ${ledger.name} ledger: handlers run unchanged, emitted facts arrive once, in order, repeats are dropped`, async () => {
     const seen: string[] = [];
     const facts = new Map<string, number[]>();
-    const echo = defineSubscription("echo", { on: Order, emits: [Done], retry: { backoff: [1] } }, async ({ data }, ctx) => {
-      if (data.n === 5 && ctx.attempt === 1) throw new Error("once");
-      seen.push(`${data.key}${data.n}`);
-      ctx.emit(Done(data));
-    });
-    const sink = defineSubscription("sink", { on: Done }, ({ data }) => void facts.set(data.key, [...(facts.get(data.key) ?? []), data.n]));
+    const echo = defineSubscription(
+      "echo",
+      { on: Order, emits: [Done], retry: { backoff: [1] } },
+      async ({ data }, ctx) => {
+        if (data.n === 5 && ctx.attempt === 1) throw new Error("once");
+        seen.push(`${data.key}${data.n}`);
+        ctx.emit(Done(data));
+      },
+    );
+    const sink = defineSubscription(
+      "sink",
+      { on: Done },
+      ({ data }) => void facts.set(data.key, [...(facts.get(data.key) ?? []), data.n]),
+    );
     const app = defineApp({ name: "t", subscriptions: [echo, sink] });
     const log = await open(pairing(foreignLog(), ledger.fresh()));
     assert.equal((await log.drain(app)).drained, true);
@@ -31,7 +39,12 @@ for (const ledger of ledgers) {
     while ((await log.drain(app)).waiting > 0);
     assert.equal(seen.length, 60, "the repeats were dropped");
     assert.equal([...facts.values()].flat().length, 60);
-    for (const [key, numbers] of facts) assert.deepEqual(numbers, [...numbers].sort((a, b) => a - b), key);
+    for (const [key, numbers] of facts)
+      assert.deepEqual(
+        numbers,
+        [...numbers].sort((a, b) => a - b),
+        key,
+      );
     const [status] = await log.operator.status();
     assert.equal(status?.closed, 70, "a repeat is a counted outcome");
     await log.close();
@@ -56,7 +69,12 @@ for (const ledger of ledgers) {
     await log.drain(app);
     assert.deepEqual(seen, [1, 2]);
     await assert.rejects(
-      log.drain(defineApp({ name: "t", subscriptions: [defineSubscription("whole", { on: Order, order: "log", from: "beginning" }, () => {})] })),
+      log.drain(
+        defineApp({
+          name: "t",
+          subscriptions: [defineSubscription("whole", { on: Order, order: "log", from: "beginning" }, () => {})],
+        }),
+      ),
       { code: "NOT_SUPPORTED" },
     );
     await log.close();

@@ -25,7 +25,11 @@ for (const engine of engines) {
     await log.publishAll(Array.from({ length: 1_000 }, (_, n) => Order({ key: `k${n % 20}`, n })));
     const summary = await log.drain(app);
     assert.deepEqual([summary.drained, summary.deliveries], [true, 1_000]);
-    for (let key = 0; key < 20; key++) assert.deepEqual(seen.get(`k${key}`), Array.from({ length: 50 }, (_, i) => key + i * 20));
+    for (let key = 0; key < 20; key++)
+      assert.deepEqual(
+        seen.get(`k${key}`),
+        Array.from({ length: 50 }, (_, i) => key + i * 20),
+      );
     assert.ok(most >= 4 && most <= 8, `${most} keys at once`);
     assert.deepEqual(await unwell(log), []);
     await log.close();
@@ -34,28 +38,44 @@ for (const engine of engines) {
   test(`${engine.name}: a failing key holds its own events back and nobody else's`, async () => {
     const effects: string[] = [];
     let failures = 0;
-    const reader = defineSubscription("reader", { on: Order, emits: [Done], retry: { backoff: [200] }, concurrency: 4 }, async ({ data }, ctx) => {
-      await Promise.resolve();
-      if (data.key === "bad" && data.n === 1 && ctx.attempt <= 3) {
-        failures++;
-        throw new Error(`attempt ${ctx.attempt}`);
-      }
-      effects.push(`${data.key}${data.n}`);
-      ctx.emit(Done(data));
-    });
+    const reader = defineSubscription(
+      "reader",
+      { on: Order, emits: [Done], retry: { backoff: [200] }, concurrency: 4 },
+      async ({ data }, ctx) => {
+        await Promise.resolve();
+        if (data.key === "bad" && data.n === 1 && ctx.attempt <= 3) {
+          failures++;
+          throw new Error(`attempt ${ctx.attempt}`);
+        }
+        effects.push(`${data.key}${data.n}`);
+        ctx.emit(Done(data));
+      },
+    );
     const app = defineApp({ name: "t", subscriptions: [reader] });
     const log = await open(engine.fresh());
     await log.drain(app);
-    await log.publishAll(Array.from({ length: 60 }, (_, n) => Order({ key: n % 2 === 0 ? "bad" : "good", n: Math.floor(n / 2) })));
+    await log.publishAll(
+      Array.from({ length: 60 }, (_, n) => Order({ key: n % 2 === 0 ? "bad" : "good", n: Math.floor(n / 2) })),
+    );
     while ((await log.drain(app)).waiting > 0);
     assert.equal(failures, 3);
     const order = Array.from({ length: 30 }, (_, n) => n);
-    assert.deepEqual(effects.filter((each) => each.startsWith("bad")), order.map((n) => `bad${n}`));
-    assert.deepEqual(effects.filter((each) => each.startsWith("good")), order.map((n) => `good${n}`));
+    assert.deepEqual(
+      effects.filter((each) => each.startsWith("bad")),
+      order.map((n) => `bad${n}`),
+    );
+    assert.deepEqual(
+      effects.filter((each) => each.startsWith("good")),
+      order.map((n) => `good${n}`),
+    );
     assert.ok(effects.indexOf("good29") < effects.indexOf("bad1"), "the good key did not wait");
     const facts: string[] = [];
     for await (const { data } of log.read({ on: Done })) facts.push(`${data.key}${data.n}`);
-    for (const key of ["bad", "good"]) assert.deepEqual(facts.filter((each) => each.startsWith(key)), order.map((n) => `${key}${n}`));
+    for (const key of ["bad", "good"])
+      assert.deepEqual(
+        facts.filter((each) => each.startsWith(key)),
+        order.map((n) => `${key}${n}`),
+      );
     assert.deepEqual(await unwell(log), []);
     await log.close();
   });
@@ -77,16 +97,23 @@ for (const engine of engines) {
     await log.drain(app);
     await log.publishAll(Array.from({ length: 100 }, (_, n) => Order({ key: `k${n % 7}`, n })));
     assert.deepEqual(await log.drain(app), { drained: true, deliveries: 100, dead: 0, waiting: 0, dueNext: undefined });
-    assert.deepEqual(seen, Array.from({ length: 100 }, (_, n) => n));
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 100 }, (_, n) => n),
+    );
     await log.close();
   });
 
   test(`${engine.name}: order "none" holds nothing back, not even the same key`, async () => {
     const seen: number[] = [];
-    const reader = defineSubscription("reader", { on: Order, order: "none", retry: { attemptsMax: 2, backoff: [1] } }, ({ data }) => {
-      if (data.n === 0) throw new Error("always");
-      seen.push(data.n);
-    });
+    const reader = defineSubscription(
+      "reader",
+      { on: Order, order: "none", retry: { attemptsMax: 2, backoff: [1] } },
+      ({ data }) => {
+        if (data.n === 0) throw new Error("always");
+        seen.push(data.n);
+      },
+    );
     const app = defineApp({ name: "t", subscriptions: [reader] });
     const log = await open(engine.fresh());
     await log.drain(app);
@@ -136,7 +163,10 @@ for (const engine of engines) {
           }),
         ],
       });
-    const logs = await Promise.all([open(store, { env: anotherProcess(), lease: "1s" }), open(store, { env: anotherProcess(), lease: "1s" })]);
+    const logs = await Promise.all([
+      open(store, { env: anotherProcess(), lease: "1s" }),
+      open(store, { env: anotherProcess(), lease: "1s" }),
+    ]);
     const [first, second] = logs as [(typeof logs)[0], (typeof logs)[0]];
     const workers = [await first.work(made("a")), await second.work(made("b"))];
     const share = async (): Promise<readonly number[]> => (await first.operator.status()).map((each) => each.workers);
@@ -152,7 +182,12 @@ for (const engine of engines) {
       seen.set(key, [...(seen.get(key) ?? []), n]);
       if (++read === 1_000) break;
     }
-    for (const [key, numbers] of seen) assert.deepEqual(numbers, [...numbers].sort((a, b) => a - b), key);
+    for (const [key, numbers] of seen)
+      assert.deepEqual(
+        numbers,
+        [...numbers].sort((a, b) => a - b),
+        key,
+      );
     assert.ok((counts.get("a") ?? 0) >= 200 && (counts.get("b") ?? 0) >= 200, JSON.stringify([...counts]));
     await Promise.all(workers.map((worker) => worker.stop()));
     assert.deepEqual(await unwell(first), []);

@@ -29,7 +29,9 @@ after(() => {
 
 function worker(url: string, lease = "1s"): Child {
   const file = new URL("child.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, ["--conditions=@factlog/source", file, url, lease], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--conditions=@factlog/source", file, url, lease], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   children.add(child);
   const said: Said[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => void said.push(JSON.parse(line) as Said));
@@ -42,10 +44,12 @@ function worker(url: string, lease = "1s"): Child {
 async function shares(engine: Engine): Promise<readonly number[]> {
   const [tally] = await engine.ledger.tally();
   const held = new Map<number, number>();
-  for (const { session } of tally?.slots ?? []) if (session !== undefined) held.set(session, (held.get(session) ?? 0) + 1);
+  for (const { session } of tally?.slots ?? [])
+    if (session !== undefined) held.set(session, (held.get(session) ?? 0) + 1);
   return [...held.values()].sort((a, b) => b - a);
 }
-const free = async (engine: Engine): Promise<number> => 64 - (await shares(engine)).reduce((sum, each) => sum + each, 0);
+const free = async (engine: Engine): Promise<number> =>
+  64 - (await shares(engine)).reduce((sum, each) => sum + each, 0);
 
 test("a third worker joins two: within two leases their shares differ by at most one; one killed: its work resumes within the lease", async () => {
   const url = `sqlite:${freshFile()}`;
@@ -83,12 +87,20 @@ test("an event that kills its process is found by the crash limit and put aside;
   const url = `sqlite:${freshFile()}`;
   const log = await open(url);
   const orders = Array.from({ length: 40 }, (_, n) => Order({ key: `k${n}`, n }));
-  await log.publishAll([...orders.slice(0, 20), Order({ key: "killer", n: 1_000 }), Order({ key: "killer", n: 1_001 }), ...orders.slice(20)]);
+  await log.publishAll([
+    ...orders.slice(0, 20),
+    Order({ key: "killer", n: 1_000 }),
+    Order({ key: "killer", n: 1_001 }),
+    ...orders.slice(20),
+  ]);
   let deaths = 0;
   let current = worker(url);
   const dead = async (): Promise<number> => (await log.operator.status())[0]?.dead ?? 0;
   while ((await dead()) === 0) {
-    const code = await Promise.race([current.exit, eventually("the killer is dead", async () => (await dead()) > 0).then(() => undefined)]);
+    const code = await Promise.race([
+      current.exit,
+      eventually("the killer is dead", async () => (await dead()) > 0).then(() => undefined),
+    ]);
     if (code === undefined) break;
     assert.equal(code, 1);
     assert.ok(++deaths <= 12, "it goes on dying");
@@ -96,10 +108,16 @@ test("an event that kills its process is found by the crash limit and put aside;
   }
   await eventually("all others are done", async () => (await log.operator.status())[0]?.depth === 1);
   const [letter, ...others] = await Array.fromAsync(log.operator.deadLetters());
-  assert.deepEqual([letter?.class, letter?.key, letter?.crashes, letter?.failures, others.length], ["crash", "killer", 5, 0, 0]);
+  assert.deepEqual(
+    [letter?.class, letter?.key, letter?.crashes, letter?.failures, others.length],
+    ["crash", "killer", 5, 0, 0],
+  );
   assert.ok(deaths >= 5 && deaths <= 6, `${deaths} processes died`);
   const done = (await Array.fromAsync(log.read({ on: Done }))).map(({ data }) => data.n);
-  assert.deepEqual(done.sort((a, b) => a - b), orders.map(({ data }) => data.n));
+  assert.deepEqual(
+    done.sort((a, b) => a - b),
+    orders.map(({ data }) => data.n),
+  );
   current.process.kill("SIGTERM");
   assert.equal(await current.exit, 0);
   assert.deepEqual(await unwell(log), []);
@@ -116,7 +134,8 @@ async function stopOutsideTransactions(child: Child, log: Log): Promise<void> {
     await written;
   }
 }
-const doneOf = async (log: Log): Promise<number> => (await Array.fromAsync(log.read({ on: Done }))).filter(({ data }) => data.key !== "probe").length;
+const doneOf = async (log: Log): Promise<number> =>
+  (await Array.fromAsync(log.read({ on: Done }))).filter(({ data }) => data.key !== "probe").length;
 
 test("a worker that stood still for its lease is replaced; what it brings afterwards is discarded", async () => {
   const url = `sqlite:${freshFile()}`;
@@ -126,7 +145,9 @@ test("a worker that stood still for its lease is replaced; what it brings afterw
   await eventually("the first worker runs it", () => zombie.said.some((each) => each.ran === "stuck"));
   await stopOutsideTransactions(zombie, log);
   const heir = worker(url);
-  await eventually("the heir runs it again", () => heir.said.some((each) => each.ran === "stuck" && each.attempt === 1));
+  await eventually("the heir runs it again", () =>
+    heir.said.some((each) => each.ran === "stuck" && each.attempt === 1),
+  );
   heir.process.stdin?.write("go\n");
   await eventually("the heir has done it", async () => (await doneOf(log)) === 1);
   zombie.process.kill("SIGCONT");
@@ -137,7 +158,7 @@ test("a worker that stood still for its lease is replaced; what it brings afterw
     each.process.kill("SIGTERM");
     assert.equal(await each.exit, 0);
   }
-  assert.equal((await doneOf(log)), 2, "the zombie's result did not count");
+  assert.equal(await doneOf(log), 2, "the zombie's result did not count");
   assert.deepEqual(await unwell(log), []);
   await log.close();
 });
@@ -146,14 +167,24 @@ test("SIGTERM drains up to the grace period and hands the rest back uncharged", 
   const url = `sqlite:${freshFile()}`;
   const log = await open(url);
   const first = worker(url);
-  await log.publishAll([Order({ key: "stuck", n: 1 }), ...Array.from({ length: 20 }, (_, n) => Order({ key: `k${n}`, n }))]);
-  await eventually("the stuck one runs, the others are done", async () => (await Array.fromAsync(log.read({ on: Done }))).length === 20);
+  await log.publishAll([
+    Order({ key: "stuck", n: 1 }),
+    ...Array.from({ length: 20 }, (_, n) => Order({ key: `k${n}`, n })),
+  ]);
+  await eventually(
+    "the stuck one runs, the others are done",
+    async () => (await Array.fromAsync(log.read({ on: Done }))).length === 20,
+  );
   first.process.kill("SIGTERM");
   assert.equal(await first.exit, 0);
   assert.ok(first.said.some((each) => each.aborted === "SHUTDOWN"));
   const second = worker(url);
   await eventually("it runs again", () => second.said.some((each) => each.ran === "stuck"));
-  assert.deepEqual(second.said.filter((each) => each.ran !== undefined), [{ ran: "stuck", n: 1, attempt: 1 }], "and nothing else does");
+  assert.deepEqual(
+    second.said.filter((each) => each.ran !== undefined),
+    [{ ran: "stuck", n: 1, attempt: 1 }],
+    "and nothing else does",
+  );
   second.process.stdin?.write("go\n");
   await eventually("it is done", async () => (await Array.fromAsync(log.read({ on: Done }))).length === 21);
   second.process.kill("SIGTERM");
@@ -174,7 +205,11 @@ test("conservation recomputed from the tables while workers run equals what the 
   for (let batch = 0; batch < 20; batch++) {
     await log.publishAll(Array.from({ length: 100 }, (_, n) => Order({ key: `k${n}`, n: batch * 100 + n })));
     own.exec("begin");
-    const { matched, closed, rows } = own.prepare(conservationSql).get() as { matched: number; closed: number; rows: number };
+    const { matched, closed, rows } = own.prepare(conservationSql).get() as {
+      matched: number;
+      closed: number;
+      rows: number;
+    };
     own.exec("commit");
     assert.equal(matched, closed + rows);
     assert.deepEqual(await unwell(log), []);
@@ -184,7 +219,10 @@ test("conservation recomputed from the tables while workers run equals what the 
   const last = own.prepare(conservationSql).get() as { appended: number; matched: number; closed: number };
   assert.deepEqual([samples, last.appended, last.matched, last.closed], [20, 2_000, 2_000, 2_000]);
   const findings = await log.inspect();
-  assert.ok(findings.some((finding) => finding.check.includes("conservation") && finding.message.includes("2000")), JSON.stringify(findings));
+  assert.ok(
+    findings.some((finding) => finding.check.includes("conservation") && finding.message.includes("2000")),
+    JSON.stringify(findings),
+  );
   own.close();
   for (const each of workers) each.process.kill("SIGTERM");
   assert.deepEqual(await Promise.all(workers.map((each) => each.exit)), [0, 0]);

@@ -3,9 +3,16 @@ import { test } from "node:test";
 import { defineApp, defineSubscription, type From } from "../../src/index.ts";
 import { Done, engines, eventually, fastEnv, open, Order, unwell } from "./support.ts";
 
-const reading = (seen: number[], options: { readonly from?: From; readonly on?: readonly (typeof Order | typeof Done)[] } = {}): ReturnType<typeof defineApp> =>
-  defineApp({ name: "t", subscriptions: [defineSubscription("reader", { on: [Order], ...options }, ({ data }) => void seen.push(data.n))] });
-const numbers = (count: number): readonly ReturnType<typeof Order>[] => Array.from({ length: count }, (_, n) => Order({ key: `k${n % 3}`, n }));
+const reading = (
+  seen: number[],
+  options: { readonly from?: From; readonly on?: readonly (typeof Order | typeof Done)[] } = {},
+): ReturnType<typeof defineApp> =>
+  defineApp({
+    name: "t",
+    subscriptions: [defineSubscription("reader", { on: [Order], ...options }, ({ data }) => void seen.push(data.n))],
+  });
+const numbers = (count: number): readonly ReturnType<typeof Order>[] =>
+  Array.from({ length: count }, (_, n) => Order({ key: `k${n % 3}`, n }));
 const sorted = (seen: readonly number[]): readonly number[] => [...seen].sort((a, b) => a - b);
 
 for (const engine of engines) {
@@ -38,17 +45,27 @@ for (const engine of engines) {
     const between = new Date(env.now());
     await eventually("the clock moves", () => env.now() > between.getTime() + 5);
     await log.publishAll(numbers(20).slice(10));
-    const starts: readonly [string, From, number][] = [["now", "now", 20], ["position", at, 5], ["time", between, 10]];
+    const starts: readonly [string, From, number][] = [
+      ["now", "now", 20],
+      ["position", at, 5],
+      ["time", between, 10],
+    ];
     const seen = new Map<string, number[]>(starts.map(([name]) => [name, []]));
     const app = defineApp({
       name: "t",
-      subscriptions: starts.map(([name, from]) => defineSubscription(name, { on: Order, from }, ({ data }) => void seen.get(name)?.push(data.n))),
+      subscriptions: starts.map(([name, from]) =>
+        defineSubscription(name, { on: Order, from }, ({ data }) => void seen.get(name)?.push(data.n)),
+      ),
     });
     await log.drain(app);
     await log.publish(Order({ key: "k", n: 20 }));
     await log.drain(app);
     for (const [name, , first] of starts) {
-      assert.deepEqual(sorted(seen.get(name) ?? []), Array.from({ length: 21 - first }, (_, i) => first + i), name);
+      assert.deepEqual(
+        sorted(seen.get(name) ?? []),
+        Array.from({ length: 21 - first }, (_, i) => first + i),
+        name,
+      );
     }
     assert.deepEqual(await unwell(log), []);
     await log.close();
@@ -104,12 +121,18 @@ for (const engine of engines) {
     const other = defineApp({ name: "t", subscriptions: [defineSubscription("other", { on: Order }, () => {})] });
     await log.drain(other);
     const states = (await log.operator.status()).map((each) => [each.name, each.state]);
-    assert.deepEqual(states.sort(), [["other", "active"], ["reader", "unknown-to-this-app"]]);
+    assert.deepEqual(states.toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))), [
+      ["other", "active"],
+      ["reader", "unknown-to-this-app"],
+    ]);
     await log.operator.rename("reader", "renamed");
     await assert.rejects(log.operator.rename("reader", "again"), { code: "NOT_FOUND" });
     await assert.rejects(log.operator.rename("renamed", "other"), { code: "CONFLICT" });
     await log.operator.retire("renamed");
-    assert.deepEqual((await log.operator.status()).map((each) => each.name), ["other"]);
+    assert.deepEqual(
+      (await log.operator.status()).map((each) => each.name),
+      ["other"],
+    );
     await log.close();
   });
 

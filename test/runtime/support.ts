@@ -54,13 +54,20 @@ export function loggerTo(lines: LoggedLine[]): Logger {
 }
 export const silent: Logger = loggerTo([]);
 
-export async function open(engine: EngineHandle | string, options: OpenOptions & { readonly env?: Env } = {}): Promise<Log> {
+export async function open(
+  engine: EngineHandle | string,
+  options: OpenOptions & { readonly env?: Env } = {},
+): Promise<Log> {
   const { env = anotherProcess(), ...rest } = options;
   return openLogIn(env, engine, { logger: silent, ...rest });
 }
 
 /** Resolves when the fact holds; rejects, saying what was awaited, when it does not within the bound. */
-export async function eventually(what: string, holds: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
+export async function eventually(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  withinMs = 20_000,
+): Promise<void> {
   const until = realEnv.monotonic() + withinMs;
   while (!(await holds())) {
     if (realEnv.monotonic() > until) throw new Error(`not within ${withinMs} ms: ${what}`);
@@ -76,5 +83,7 @@ export function fact<T = void>(): { readonly holds: Promise<T>; readonly tell: (
 
 /** A doctor's findings that are not well. */
 export async function unwell(log: Log): Promise<readonly string[]> {
-  return (await log.inspect()).filter((finding) => !finding.ok).map((finding) => `${finding.check}: ${finding.message}`);
+  return (await log.inspect())
+    .filter((finding) => !finding.ok)
+    .map((finding) => `${finding.check}: ${finding.message}`);
 }
