@@ -71,6 +71,11 @@ export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new FactlogError("ASSERTION", `impossible state: ${message}. Please report it.`);
 }
 
+/** Whether the store was only busy or full: the same call may succeed later, and has done nothing so far. */
+export function mayPass(error: unknown): boolean {
+  return hasCode(error, "STORE_BUSY") || hasCode(error, "STORE_FULL");
+}
+
 /** Whether `error` is a FactlogError with this code. */
 export function hasCode(error: unknown, code: FactlogErrorCode): error is FactlogError {
   return error instanceof FactlogError && error.code === code;

@@ -1,6 +1,6 @@
 import type { DeliveryRow } from "../engine/ledger.ts";
 import type { Timer } from "../env.ts";
-import { FactlogError } from "../errors.ts";
+import { mayPass } from "../errors.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import type { Runner } from "./runner.ts";
@@ -44,7 +44,7 @@ export class DueRows {
   look(): void {
     void this.lookNow().catch((error: unknown) => {
       // A busy store is asked again with the next poll.
-      if (!(error instanceof FactlogError && error.retryable)) this.#runner.world.fail(error);
+      if (!mayPass(error)) this.#runner.world.fail(error);
     });
   }
   /** Resolves when a look that began after this call is through. */

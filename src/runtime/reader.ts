@@ -1,5 +1,5 @@
 import { pause } from "../env.ts";
-import { FactlogError } from "../errors.ts";
+import { mayPass } from "../errors.ts";
 import type { PositionNumber, Slot } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import { Gate } from "./gate.ts";
@@ -56,7 +56,7 @@ export class Reader {
     try {
       await this.read();
     } catch (error) {
-      if (!(error instanceof FactlogError && error.retryable)) throw error;
+      if (!mayPass(error)) throw error;
       await pause(this.#runner.world.env, limits.checkpointMs);
     }
   }

@@ -1,7 +1,7 @@
 import type { Logger } from "../app/context.ts";
 import type { LeaseRequest, LeaseState, Ledger, SessionView, Served, SlotLease } from "../engine/ledger.ts";
 import type { Env, Timer } from "../env.ts";
-import { hasCode } from "../errors.ts";
+import { hasCode, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
 
@@ -118,7 +118,7 @@ export class Session {
       state = await this.#ledger.lease(request);
     } catch (error) {
       if (hasCode(error, "LEASE_LOST")) return this.#declaredDead(tenants);
-      if (hasCode(error, "STORE_BUSY") || hasCode(error, "STORE_FULL")) return;
+      if (mayPass(error)) return;
       throw error;
     }
     for (const slot of returning) slot.drop();

@@ -1,6 +1,6 @@
 import type { Change, Ledger, ProgressChange, Recorded } from "../engine/ledger.ts";
 import type { Env, Timer } from "../env.ts";
-import { FactlogError } from "../errors.ts";
+import { mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Batch, SlotWork } from "./slot-work.ts";
 
@@ -128,7 +128,7 @@ export class Settler {
   }
   /** A busy or full store is waited for; anything else stops the worker. */
   async #refused(error: unknown): Promise<void> {
-    if (error instanceof FactlogError && error.retryable) {
+    if (mayPass(error)) {
       await new Promise<void>((resolve) => void this.#env.after(limits.checkpointMs * 5, resolve));
       this.#schedule();
       return;
