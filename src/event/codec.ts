@@ -15,7 +15,6 @@ import {
   checkName,
   checkTraceparent,
   checkTracestate,
-  noExtensions,
   parseAttributes,
   timeMsOf,
 } from "./envelope.ts";
@@ -136,27 +135,25 @@ function sourceOf(source: string): string {
 }
 
 function encodeAttributes(id: string, own: EventAttributes, context: EncodeContext): string {
-  if (own === noAttributes && context.correlationId === undefined && context.traceparent === undefined) {
-    if (context.causationId === undefined && context.tracestate === undefined) return "";
-  }
+  if (own === noAttributes && isBare(context)) return "";
   const correlationId = own.correlationId ?? context.correlationId;
   const causationId = own.causationId ?? context.causationId;
   const traceparent = own.traceparent ?? context.traceparent;
   // The state belongs to its parent: an own parent does not take the context's state.
   const tracestate = own.tracestate ?? (own.traceparent === undefined ? context.tracestate : undefined);
+  const { subject, extensions = {} } = own;
   if (correlationId !== undefined) checkId("correlationId", correlationId);
   if (causationId !== undefined) checkId("causationId", causationId);
-  if (own.subject !== undefined) checkId("subject", own.subject);
+  if (subject !== undefined) checkId("subject", subject);
   if (traceparent !== undefined) checkTraceparent(traceparent);
   if (tracestate !== undefined) checkTracestate(tracestate);
-  return attributesText({
-    correlationId: correlationId === id ? undefined : correlationId,
-    causationId,
-    subject: own.subject,
-    traceparent,
-    tracestate,
-    extensions: own.extensions === undefined ? noExtensions : checkExtensions(own.extensions),
-  });
+  checkExtensions(extensions);
+  const correlation = correlationId === id ? undefined : correlationId;
+  return attributesText({ correlationId: correlation, causationId, subject, traceparent, tracestate, extensions });
+}
+
+function isBare({ correlationId, causationId, traceparent, tracestate }: EncodeContext): boolean {
+  return (correlationId ?? causationId ?? traceparent ?? tracestate) === undefined;
 }
 
 const attributeNames = new Set([

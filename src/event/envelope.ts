@@ -13,7 +13,7 @@ export interface Envelope {
   readonly extensions: Readonly<Record<string, string>>;
 }
 
-export const noExtensions: Readonly<Record<string, string>> = Object.freeze({});
+const noExtensions: Readonly<Record<string, string>> = Object.freeze({});
 const defaults: Envelope = Object.freeze({
   correlationId: undefined,
   causationId: undefined,
@@ -26,17 +26,8 @@ const defaults: Envelope = Object.freeze({
 /** The JSON text of `EncodedEvent.attributes`: one flat object under CloudEvents names, "" where all are defaults. */
 export function attributesText(envelope: Envelope): string {
   const { correlationId, causationId, subject, traceparent, tracestate, extensions } = envelope;
-  const bare = correlationId === undefined && causationId === undefined && subject === undefined;
-  if (bare && traceparent === undefined && tracestate === undefined && extensions === noExtensions) return "";
-  const flat = {
-    correlationid: correlationId,
-    causationid: causationId,
-    subject,
-    traceparent,
-    tracestate,
-    ...extensions,
-  };
-  const text = JSON.stringify(flat);
+  const flat = { correlationid: correlationId, causationid: causationId, subject, traceparent, tracestate };
+  const text = JSON.stringify({ ...flat, ...extensions });
   if (text === "{}") return "";
   checkAttributesSize(text);
   return text;
@@ -171,14 +162,12 @@ export function timeMsOf(value: unknown): number {
   throw invalid("time", "is not a valid Date of the years 0 to 9999: give one, or leave it out for now.");
 }
 
-/** A frozen copy. Names: lower-case letters and digits, not taken; values: printable strings. */
-export function checkExtensions(extensions: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  if (typeof extensions !== "object" || extensions === null)
+/** Names: lower-case letters and digits, not taken; values: printable text. */
+export function checkExtensions(extensions: Readonly<Record<string, string>>): void {
+  if (typeof extensions !== "object" || extensions === null) {
     throw invalid("extensions", "is no object: give names with string values.");
-  const names = Object.keys(extensions);
-  if (names.length === 0) return noExtensions;
-  for (const name of names) checkExtension(name, extensions[name]);
-  return Object.freeze({ ...extensions });
+  }
+  for (const name of Object.keys(extensions)) checkExtension(name, extensions[name]);
 }
 
 function checkExtension(name: string, value: unknown): void {

@@ -54,6 +54,16 @@ test("precedence: own attributes, then the definition, then the context, then th
   assert.deepEqual(JSON.parse(own.attributes), { correlationid: "c-own", causationid: "k-own" });
 });
 
+test("whatever the context says is kept, also alone", () => {
+  const parent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  const said = { correlationId: "c", causationId: "k", traceparent: parent, tracestate: "a=1" };
+  for (const [name, value] of Object.entries(said)) {
+    const { attributes } = encode(OrderPlaced({ orderId: "1" }), { [name]: value });
+    assert.deepEqual(JSON.parse(attributes), { [name.toLowerCase()]: value });
+  }
+  assert.equal(encode(OrderPlaced({ orderId: "1" }), { correlationId: "uuid-1" }).attributes, "");
+});
+
 test("a trace state goes with its parent", () => {
   const parent = (digit: string): string => `00-${digit.repeat(32)}-${digit.repeat(16)}-01`;
   const surrounding = { traceparent: parent("a"), tracestate: "a=1" };
