@@ -28,7 +28,6 @@ export {
 } from "./event/define.ts";
 export type { Json } from "./event/json.ts";
 export type { Position } from "./event/position.ts";
-export type { AnySchema, In, Out } from "./event/schema.ts";
 export { type Upcast, upcast } from "./event/upcast.ts";
 export type { Engine, EngineHandle, Finding } from "./engine/engine.ts";
 export type { Frame } from "./runtime/follow.ts";
