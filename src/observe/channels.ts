@@ -40,7 +40,7 @@ export interface DeliveryMessage {
 /** `factlog:worker`: this process as a worker among others. */
 export type WorkerMessage =
   | { readonly kind: "joined"; readonly session: number; readonly others: number }
-  /** These slots of a subscription were a dead worker's; what it may have been running is delivered again. */
+  /** A worker was found dead, and these slots of a subscription came here; what it may have been running runs again. */
   | { readonly kind: "took-over"; readonly subscription: string; readonly slots: number }
   /** It stood still for longer than its lease; others have its slots now. It joins anew. */
   | { readonly kind: "taken-for-dead"; readonly session: number }

@@ -18,7 +18,6 @@ import type { EventDefinition } from "../event/define.ts";
 import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { workerStage } from "../observe/channels.ts";
 import { announceWith } from "./announce.ts";
 import { Attempts } from "./attempts.ts";
 import { Claims } from "./claims.ts";
@@ -31,7 +30,6 @@ import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
 import { type Batch, type Delivery, type Lane, SlotWork } from "./slot-work.ts";
 import type { SuspectTurns } from "./suspects.ts";
-import { tellTakeover } from "./tell.ts";
 
 /** What a runner needs of the process around it. */
 export interface RunnerWorld {
@@ -212,8 +210,8 @@ export class Runner implements SlotOwner {
     const fresh = leases.filter((lease) => !this.slots.has(lease.slot));
     if (fresh.length === 0) return;
     const states: readonly SlotState[] = await this.world.ledger.load(fresh);
-    for (const [i, lease] of fresh.entries()) this.slots.set(lease.slot, new SlotWork(lease, states[i] as SlotState));
-    if (workerStage.hasSubscribers) tellTakeover(this.spec.name, states);
+    for (const [i, lease] of fresh.entries())
+      this.slots.set(lease.slot, new SlotWork(lease, states[i] as SlotState, this.world.env.now()));
     this.reader.wake();
     this.due.look();
   }

@@ -13,8 +13,8 @@ export interface Tenant {
   readonly inFlight: number;
   /** Slots that there are to share. */
   readonly slotCount: number;
-  /** The slots that this session holds for it now. */
-  hold(leases: readonly SlotLease[]): Promise<void>;
+  /** The slots that this session holds for it now. `afterDeath`: a session was just found dead, new ones may be its. */
+  hold(leases: readonly SlotLease[], afterDeath: boolean): Promise<void>;
   /** The session was declared dead: nothing that runs for it counts any more. */
   disown(): Promise<void>;
   /** No more than this many are mine by right. */
@@ -51,6 +51,7 @@ export class Session {
   #timer: Timer | undefined;
   #stopped = false;
   #lastRoundMs = 0;
+  #foundDead = false;
 
   constructor(env: Env, ledger: Ledger, logger: Logger, leaseMs: number, fail: (error: unknown) => void) {
     this.#env = env;
@@ -127,10 +128,17 @@ export class Session {
     this.#id = state.session;
     this.#sessions = state.sessions;
     this.#watch();
-    for (const tenant of tenants) await this.#tell(tenant, state);
     if (before === undefined) {
-      workerStage.publish({ kind: "joined", session: state.session, others: state.sessions.length - 1 });
+      workerStage.publish({
+        kind: "joined",
+        session: state.session,
+        others: state.sessions.filter((other) => !other.gone).length - 1,
+      });
     }
+    // What a dead session held is taken in the round that finds it dead, or in the next.
+    const afterDeath = request.dead.length > 0 || this.#foundDead;
+    this.#foundDead = request.dead.length > 0;
+    for (const tenant of tenants) await this.#tell(tenant, state, afterDeath);
     // Right after joining, and where someone is seen to be dead, another round takes what is mine.
     if (before === undefined || state.sessions.some((other) => other.gone)) this.#again = true;
   }
@@ -166,7 +174,7 @@ export class Session {
       !other.gone && other.serves.some((served) => served.sub === tenant.sub && served.revision === tenant.revision)
     );
   }
-  async #tell(tenant: Tenant, state: LeaseState): Promise<void> {
+  async #tell(tenant: Tenant, state: LeaseState, afterDeath: boolean): Promise<void> {
     const news = state.subscriptions.find((each) => each.sub === tenant.sub);
     if (news !== undefined) {
       const served = state.sessions.some(
@@ -174,7 +182,10 @@ export class Session {
       );
       tenant.heard(news, served);
     }
-    await tenant.hold(state.held.filter((lease) => lease.sub === tenant.sub));
+    await tenant.hold(
+      state.held.filter((lease) => lease.sub === tenant.sub),
+      afterDeath,
+    );
     tenant.shrinkTo(this.#quota(tenant));
   }
 

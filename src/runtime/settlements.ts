@@ -88,7 +88,8 @@ export class Settlements {
       this.#runner.world.suspects.done(delivery);
       return this.#runner.advance(delivery);
     }
-    delivery.suspect = true;
+    // Claims run ahead of the head: what came after the take-over was no dead session's.
+    if (delivery.event.recordedMs <= slot.heldSinceMs) delivery.suspect = true;
     this.#becomingRows.set(delivery, () =>
       this.#runner.stopping ? this.#handBack(delivery) : this.#runner.runSuspect(delivery),
     );

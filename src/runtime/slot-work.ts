@@ -57,6 +57,7 @@ const emptyBatch = (): Batch => ({
  */
 export class SlotWork {
   readonly lease: SlotLease;
+  readonly heldSinceMs: number;
   scanned: PositionNumber;
   claim: PositionNumber;
   /** Unreported events at or below it run one at a time, with a row. */
@@ -84,8 +85,10 @@ export class SlotWork {
   #loaded: Ranges;
   #batch: Batch = emptyBatch();
 
-  constructor(lease: SlotLease, state: SlotState) {
+  /** `heldSinceMs`: wall clock. */
+  constructor(lease: SlotLease, state: SlotState, heldSinceMs: number) {
     this.lease = lease;
+    this.heldSinceMs = heldSinceMs;
     this.#low = state.low;
     this.scanned = state.low;
     this.startedTo = state.low;

@@ -1,11 +1,10 @@
 import type { Receipt } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Settlement } from "../delivery/outcome.ts";
-import type { SlotState } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import type { Position } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
-import { type DeliveryMessage, deliveryStage, publishStage, workerStage } from "../observe/channels.ts";
+import { type DeliveryMessage, deliveryStage, publishStage } from "../observe/channels.ts";
 import { describeFailure } from "./failure.ts";
 import type { Delivery } from "./slot-work.ts";
 
@@ -38,12 +37,6 @@ function outcomeOf(settlement: Settlement): DeliveryMessage["outcome"] {
   if (settlement.kind === "close") return settlement.as;
   if (settlement.kind === "dead") return "dead";
   return settlement.class === "deferred" || settlement.class === "await-deploy" ? settlement.class : "retry";
-}
-
-/** Slots were taken of which some hold suspects: a worker died with them. Call only while `workerStage` has subscribers. */
-export function tellTakeover(subscription: string, states: readonly SlotState[]): void {
-  const slots = states.filter((state) => state.suspect > state.low).length;
-  if (slots > 0) workerStage.publish({ kind: "took-over", subscription, slots });
 }
 
 /** Call only while `publishStage` has subscribers. */

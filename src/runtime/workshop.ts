@@ -4,6 +4,7 @@ import type { LeaseState, SlotLease } from "../engine/ledger.ts";
 import { pause } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { workerStage } from "../observe/channels.ts";
 import { enrol } from "./enrol.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner, type RunnerWorld } from "./runner.ts";
@@ -217,8 +218,11 @@ class EnrolledRunner implements Tenant {
   get slotCount(): number {
     return this.runner.slotCount;
   }
-  hold(leases: readonly SlotLease[]): Promise<void> {
-    return this.runner.hold(leases);
+  async hold(leases: readonly SlotLease[], afterDeath: boolean): Promise<void> {
+    const before = this.runner.slots.size;
+    await this.runner.hold(leases);
+    const slots = this.runner.slots.size - before;
+    if (afterDeath && slots > 0) workerStage.publish({ kind: "took-over", subscription: this.runner.spec.name, slots });
   }
   disown(): Promise<void> {
     this.runner.disown();
