@@ -84,8 +84,9 @@ class DecodedEvent implements RecordedEvent {
     return { type, ...place, correlationId, causationId, subject, traceparent, tracestate, extensions, erased, data };
   }
   [inspect.custom](depth: number, options: object): string {
+    if (depth < 0) return "[RecordedEvent]";
     const shown = Object.entries(this.toJSON()).filter(([, value]) => value !== undefined);
-    return `RecordedEvent ${depth < 0 ? "{...}" : inspect(Object.fromEntries(shown), { ...options, depth })}`;
+    return `RecordedEvent ${inspect(Object.fromEntries(shown), { ...options, depth })}`;
   }
   /** The stored form, for the codecs of this folder. */
   static storedOf(event: RecordedEvent): StoredEvent | undefined {

@@ -89,6 +89,8 @@ test("each attribute is checked and named", () => {
     [{ tracestate: "a=ü" }, /^tracestate/],
     [{ time: new Date(Number.NaN) }, /^time is not a valid Date/],
     [{ time: new Date(8.64e15) }, /^time is not a valid Date/],
+    [{ time: new Date("+010000-01-01T00:00:00.000Z") }, /^time is not a valid Date/],
+    [{ time: new Date("-000001-12-31T23:59:59.999Z") }, /^time is not a valid Date/],
     [{ time: "2026-01-01" }, /^time/],
     [{ time: 5 }, /^time/],
     [{ extensions: { Upper: "x" } }, /^extension "Upper" has a name/],
@@ -106,6 +108,13 @@ test("each attribute is checked and named", () => {
     [{ data: 1 }, /^data is no attribute/],
   ];
   for (const [attributes, message] of bad) refused("INVALID_ATTRIBUTE", message, noted(attributes));
+});
+
+test("a time is of the years that RFC 3339 can write", () => {
+  for (const text of ["0000-01-01T00:00:00.000Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"]) {
+    const time = new Date(text);
+    assert.equal(encode(Noted({ n: 1 }, { time })).timeMs, time.getTime());
+  }
 });
 
 test("names of CloudEvents and of our own are not free for extensions", () => {

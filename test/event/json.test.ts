@@ -115,6 +115,10 @@ test("brackets within strings do not count, and a text that never ends is no end
   assert.equal(nestsTooDeep(JSON.stringify("[".repeat(1_000))), false);
   assert.equal(nestsTooDeep(`["\\\\","${"{".repeat(500)}"]`), false);
   assert.equal(nestsTooDeep(`["\\"${"[".repeat(500)}`), false);
+  for (const text of ['"', 'x"', "\\", '\\"']) {
+    assert.equal(nestsTooDeep(`[${JSON.stringify(text)},${"[".repeat(limits.nestingMax - 1)}`), false);
+    assert.equal(nestsTooDeep(`[${JSON.stringify(text)},${"[".repeat(limits.nestingMax)}`), true);
+  }
   assert.equal(nestsTooDeep("[".repeat(limits.nestingMax)), false);
   assert.equal(nestsTooDeep("[".repeat(limits.nestingMax + 1)), true);
   assert.equal(nestsTooDeep("[]".repeat(1_000)), false);
