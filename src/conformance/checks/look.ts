@@ -80,7 +80,7 @@ export const lookChecks: readonly Check[] = [
     about: "log",
     async run(subject) {
       const { log } = await subject.open();
-      await log.wake(1, never);
+      await within(subject, log.wake(1, never), "the first wake after maxMs");
       await within(subject, log.wake(1, never), "wake after maxMs");
     },
   },

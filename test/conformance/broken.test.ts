@@ -1,0 +1,44 @@
+/** A suite that nobody has seen red proves nothing: for every check there is a broken engine that it catches. */
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { checks, runCheck } from "../../src/conformance/index.ts";
+import { brokenEffectsAll } from "./broken/effects.ts";
+import { brokenLeases } from "./broken/lease.ts";
+import { brokenLogs } from "./broken/log.ts";
+import { brokenOutside } from "./broken/outside.ts";
+import { brokenRecords } from "./broken/record.ts";
+import { brokenSubject } from "./broken/sabotage.ts";
+
+const broken = [...brokenLogs, ...brokenLeases, ...brokenRecords, ...brokenEffectsAll, ...brokenOutside];
+const named = new Map(checks.map((check) => [check.name, check]));
+
+test("every check has a broken engine that it must catch", () => {
+  const caught = new Set(broken.flatMap(({ fails }) => fails));
+  assert.deepEqual(
+    [...named.keys()].filter((name) => !caught.has(name)),
+    [],
+  );
+  assert.deepEqual(
+    [...caught].filter((name) => !named.has(name)),
+    [],
+  );
+  assert.equal(new Set(broken.map(({ name }) => name)).size, broken.length);
+});
+
+for (const fault of broken) {
+  suite(fault.name, () => {
+    for (const name of fault.fails) {
+      test(`is caught by "${name}"`, async () => {
+        const check = named.get(name);
+        assert.ok(check, "there is no such check");
+        const run = runCheck(check, () => brokenSubject(fault));
+        await assert.rejects(
+          async () => assert.fail(`the check says: ${await run}`),
+          (error: Error) => {
+            return !error.message.startsWith("the check says");
+          },
+        );
+      });
+    }
+  });
+}
