@@ -3,15 +3,13 @@ import type { Env } from "../../env.ts";
 import type { Appended } from "../../engine/event-log.ts";
 import { sameContent, slotOf } from "../../event/codec.ts";
 import type { EncodedEvent, PositionNumber, StoredEvent } from "../../event/stored-event.ts";
+import { headSql, type AppendedCounts } from "./counts.ts";
 import type { Database, Statement } from "./database.ts";
 import { type EventReader, isUuid, uuidToSql } from "./event-row.ts";
 import type { Names } from "./names.ts";
 
-const appendedNew = { duplicate: false } as const;
-
 /**
- * Inserts events inside the open transaction. Positions run on from the head read at its beginning; head and counts per
- * type are written once, by `flush`.
+ * Inserts events inside the open transaction. Positions run on from the head read at its beginning.
  */
 export class Appender {
   readonly #sql;
@@ -19,28 +17,29 @@ export class Appender {
   readonly #names: Names;
   readonly #reader: EventReader;
   readonly #slots: number;
-  /** Types (by number) of the events that the open transaction has appended, in order. */
-  readonly #appended: number[] = [];
+  readonly #counts: AppendedCounts;
+  /** Head when the open transaction began, and types (by number) of the events that it has appended. */
   #head: PositionNumber = 0;
+  readonly #appended: number[] = [];
   #nowMs = 0;
 
-  constructor(db: Database, env: Env, names: Names, reader: EventReader, slots: number) {
+  constructor(db: Database, env: Env, names: Names, reader: EventReader, counts: AppendedCounts, slots: number) {
     this.#env = env;
     this.#names = names;
     this.#reader = reader;
+    this.#counts = counts;
     this.#slots = slots;
     this.#sql = {
-      head: db.prepare<[number]>("SELECT value FROM factlog_meta WHERE name = 'head'"),
+      head: db.prepare<[number]>(headSql),
       uuid: identified(db, uuidToSql),
       text: identified(db, "?"),
-      setHead: db.prepare("UPDATE factlog_meta SET value = CAST(? AS INTEGER) WHERE name = 'head'"),
-      count: db.prepare("UPDATE factlog_type SET appended = appended + ? WHERE id = ?"),
     };
   }
 
   begin(): void {
     this.#appended.length = 0;
     this.#head = this.#sql.head.get()![0];
+    this.#counts.begin(this.#head);
     this.#nowMs = this.#env.now();
   }
 
@@ -61,33 +60,34 @@ export class Appender {
 
   /** One event. Throws ID_CONFLICT (details: index, id) and has then changed nothing. */
   append(event: EncodedEvent, index = 0): Appended {
-    const known = this.#insert(event);
-    if (known === undefined) return { slot: slotOf(event, this.#slots), position: this.head, ...appendedNew };
+    const slot = slotOf(event, this.#slots);
+    const known = this.#insert(event, slot);
+    if (known === undefined) return { slot, position: this.head, duplicate: false };
     if (!sameContent(known, event)) throw idConflict(event, index);
     return { slot: known.slot, position: known.position, duplicate: true };
   }
 
   /** One event, where the first content stands: says whether that is another. */
   announce(event: EncodedEvent): { appended: Appended; diverged: boolean } {
-    const known = this.#insert(event);
-    if (known === undefined) {
-      return { appended: { slot: slotOf(event, this.#slots), position: this.head, ...appendedNew }, diverged: false };
-    }
+    const slot = slotOf(event, this.#slots);
+    const known = this.#insert(event, slot);
+    if (known === undefined) return { appended: { slot, position: this.head, duplicate: false }, diverged: false };
     const appended = { slot: known.slot, position: known.position, duplicate: true };
     return { appended, diverged: !sameContent(known, event) };
   }
 
-  /** Writes head and counts. */
+  /** Before COMMIT. */
   flush(): void {
-    if (this.#appended.length === 0) return;
-    this.#sql.setHead.run(this.head);
-    const counts = new Map<number, number>();
-    for (const type of this.#appended) counts.set(type, (counts.get(type) ?? 0) + 1);
-    for (const [type, count] of counts) this.#sql.count.run(count, type);
+    if (this.#appended.length > 0) this.#counts.appended(this.head, this.#appended);
+  }
+
+  /** After COMMIT. */
+  committed(): void {
+    if (this.#appended.length > 0) this.#counts.committed(this.head, this.#appended);
   }
 
   /** Inserts; gives the event that stood there before under this identity, and has then changed nothing. */
-  #insert(event: EncodedEvent): StoredEvent | undefined {
+  #insert(event: EncodedEvent, slot: number): StoredEvent | undefined {
     const source = this.#names.sourceId(event.source);
     const schema = this.#names.schemaOf(event);
     const sql = isUuid(event.id) ? this.#sql.uuid : this.#sql.text;
@@ -96,7 +96,7 @@ export class Appender {
       source,
       event.id,
       schema.id,
-      slotOf(event, this.#slots),
+      slot,
       event.key ?? null,
       event.group ?? null,
       event.timeMs,

@@ -2,6 +2,7 @@ import { closeSync, constants, openSync, watch, writeSync, type FSWatcher } from
 import { limits } from "../../limits.ts";
 import type { Env, Timer } from "../../env.ts";
 import type { PositionNumber } from "../../event/stored-event.ts";
+import { headSql } from "./counts.ts";
 import type { Database, Statement } from "./database.ts";
 import type { Location } from "./location.ts";
 
@@ -38,7 +39,7 @@ export class Bell {
   constructor(db: Database, env: Env, location: Location) {
     this.#env = env;
     this.#path = location.inMemory ? undefined : `${location.path}-bell`;
-    this.#readHead = db.prepare("SELECT value FROM factlog_meta WHERE name = 'head'");
+    this.#readHead = db.prepare(headSql);
     this.head = this.#readHead.get()![0];
     this.#lastHeard = this.head;
   }

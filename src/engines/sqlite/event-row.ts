@@ -6,8 +6,16 @@ import type { Names } from "./names.ts";
  * Ids that are canonical UUIDs are stored as 16 bytes: half the index. SQL takes and gives them as text, which is
  * cheaper than a `Uint8Array` for each row. Other ids are stored as text and given with "=" before them.
  */
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-export const isUuid = (id: string): boolean => id.length === 36 && uuid.test(id);
+export function isUuid(id: string): boolean {
+  if (id.length !== 36) return false;
+  for (let index = 0; index < 36; index++) {
+    const code = id.charCodeAt(index);
+    const isDash = index === 8 || index === 13 || index === 18 || index === 23;
+    if (isDash ? code !== 0x2d : !isLowerHex(code)) return false;
+  }
+  return true;
+}
+const isLowerHex = (code: number): boolean => (code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66);
 /** The place of an id in SQL, by `isUuid`. */
 export const uuidToSql = "unhex(?, '-')";
 const idFromSql = "CASE typeof(id) WHEN 'blob' THEN lower(hex(id)) ELSE '=' || id END";

@@ -47,7 +47,7 @@ function initialise(db: Database, wanted: Wanted, env: Env): void {
   write(db, "epoch", env.uuid());
   write(db, "kind", wanted.kind);
   write(db, "slots", wanted.slots ?? wanted.slotsDefault);
-  write(db, "head", 0);
+  write(db, "counted", 0);
 }
 
 function write(db: Database, name: string, value: string | number): void {

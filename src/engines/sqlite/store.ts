@@ -3,6 +3,7 @@ import { limits } from "../../limits.ts";
 import { pause, type Env } from "../../env.ts";
 import { Appender } from "./append.ts";
 import { Bell } from "./bell.ts";
+import { AppendedCounts } from "./counts.ts";
 import { Database } from "./database.ts";
 import { EventReader } from "./event-row.ts";
 import { parseLocation, requireGoodPlace, type Location } from "./location.ts";
@@ -27,6 +28,7 @@ export class Store {
   readonly identity: Identity;
   readonly names: Names;
   readonly reader: EventReader;
+  readonly counts: AppendedCounts;
   readonly appender: Appender;
   readonly queue: WriteQueue;
   readonly bell: Bell;
@@ -42,7 +44,8 @@ export class Store {
     this.identity = identity;
     this.names = new Names(db);
     this.reader = new EventReader(db, this.names);
-    this.appender = new Appender(db, env, this.names, this.reader, identity.slots);
+    this.counts = new AppendedCounts(db);
+    this.appender = new Appender(db, env, this.names, this.reader, this.counts, identity.slots);
     this.bell = new Bell(db, env, location);
     this.locks = location.inMemory ? undefined : new SessionLocks(location.path);
     this.queue = new WriteQueue(db, env, {
@@ -143,6 +146,7 @@ export class Store {
 
   #committed(): void {
     this.names.keep();
+    this.appender.committed();
     if (this.appender.count > 0) this.bell.ring(this.appender.head);
   }
 }
