@@ -6,7 +6,7 @@ export const limits = {
   /** Slots of a new log: at most that many processes share one subscription. Fixed at creation. */
   slots: 64,
   /** An event's data, UTF-8 bytes. Facts are small; large things are stored elsewhere and pointed to. */
-  eventBytesMax: 256 * 1024,
+  eventBytesMax: 262_144,
   /** `JSON.parse` accepts a million levels and `JSON.stringify` then overflows the stack: bounded before anything else. */
   nestingMax: 64,
   /** Ids and keys, UTF-8 bytes: they are indexed. */
@@ -14,17 +14,17 @@ export const limits = {
   /** Names of event types, subscriptions, apps, sources: characters. */
   nameLengthMax: 200,
   /** All attributes but data together, UTF-8 bytes. */
-  attributesBytesMax: 16 * 1024,
+  attributesBytesMax: 16_384,
   /** Events of one `publishAll`: it is one transaction. */
   batchEventsMax: 10_000,
   /** One value of `ctx.state`, UTF-8 bytes: it is read with every delivery of its key. */
-  stateBytesMax: 64 * 1024,
+  stateBytesMax: 65_536,
   /** Events emitted by one delivery. */
   emitsMax: 1_000,
   /** Statements queued by one delivery. */
   writesMax: 1_000,
   /** Stored text of a thrown value, UTF-8 bytes. */
-  errorBytesMax: 8 * 1024,
+  errorBytesMax: 8_192,
   /** Failures kept per dead letter; the first and the newest stay. */
   failuresKeptMax: 50,
   /** Publishes waiting for their commit in one process; beyond it `publish` rejects with BUSY. */
@@ -35,13 +35,13 @@ export const limits = {
   attemptsMax: 8,
   crashesMax: 5,
   backoffFirstMs: 1_000,
-  backoffMaxMs: 15 * 60_000,
+  backoffMaxMs: 900_000,
   backoffFactor: 6,
   /** A delivery that a dead session was running is due again after this long. */
   crashDelayMs: 1_000,
   /** A delivery newer than the code is looked at again after this long. */
   awaitDeployMs: 15_000,
-  handlerTimeoutMs: 5 * 60_000,
+  handlerTimeoutMs: 300_000,
   /** A handler past its timeout that does not settle is given up after this long; it keeps its place in flight. */
   abandonAfterMs: 30_000,
   /** A delivery that runs longer gets a row of its own, so that it pins no slot. */
@@ -79,5 +79,5 @@ export const limits = {
   busyMaxMs: 5_000,
   graceMs: 30_000,
   closeGraceMs: 10_000,
-  dedupeWindowMs: 24 * 3_600_000,
+  dedupeWindowMs: 86_400_000,
 } as const;

@@ -62,7 +62,7 @@ export class Runner implements SlotOwner {
   readonly spec: SubscriptionSpec;
   enrolment: Enrolment;
   readonly world: RunnerWorld;
-  readonly slots = new Map<Slot, SlotWork>();
+  readonly slots: Map<Slot, SlotWork> = new Map();
   readonly attempts: Attempts;
   readonly reader: Reader;
   readonly due: DueRows;

@@ -75,9 +75,9 @@ export class SlotWork {
   dirty = false;
   /** When mere reading was last recorded, monotonic. */
   passedMs = 0;
-  readonly lanes = new Map<string, Lane>();
+  readonly lanes: Map<string, Lane> = new Map();
   /** Keys that rows hold, with the number of this process's row inserts not recorded yet. */
-  readonly busy = new Map<string, number>();
+  readonly busy: Map<string, number> = new Map();
   readonly seen: Set<string>;
   #low: PositionNumber;
   #open: Delivery[] = [];

@@ -34,7 +34,7 @@ export type EventRow = [
   data: string,
   crc: number,
 ];
-export const eventColumns = `position, source, ${idFromSql}, schema, slot, key, grp, time_ms, recorded_ms, attributes, data, crc`;
+export const eventColumns: string = `position, source, ${idFromSql}, schema, slot, key, grp, time_ms, recorded_ms, attributes, data, crc`;
 
 /** Rows of the event table as events. */
 export class EventReader {

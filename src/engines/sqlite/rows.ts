@@ -6,7 +6,7 @@ import type { Cell, Database, Statement } from "./database.ts";
 import type { Counters } from "./counters.ts";
 
 /** Numbers of the states in `factlog_delivery`; the indexes over it name them. */
-export const rowStates = ["held", "ready", "running", "retrying", "dead"] as const satisfies readonly RowState[];
+export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
 export const stateNumber: Readonly<Record<RowState, number>> = { held: 0, ready: 1, running: 2, retrying: 3, dead: 4 };
 
 /** What the acts on a row need of it. */

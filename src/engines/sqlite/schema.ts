@@ -71,6 +71,6 @@ CREATE TABLE factlog_outbox(
 ];
 
 /** The number of the newest format this code knows. */
-export const newestFormat = steps.length;
+export const newestFormat: number = steps.length;
 /** "FACT": marks the file for file(1) and for us. */
 export const applicationId = 0x46414354;
