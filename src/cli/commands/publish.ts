@@ -1,0 +1,185 @@
+import { stdin } from "node:process";
+import type { Command } from "commander";
+import { FactlogError } from "../../errors.ts";
+import {
+  definitionOfEvent,
+  type EventAttributes,
+  type EventDefinition,
+  type NewEvent,
+  newEventFromJson,
+} from "../../event/define.ts";
+import type { Receipt } from "../../app/context.ts";
+import type { Log } from "../../runtime/log.ts";
+import { type AppFile, loadApp, requireAppFile } from "../app-file.ts";
+import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
+import { duration, nearest, placeOf, plural } from "../format.ts";
+import { documents } from "../json-lines.ts";
+import { withLog } from "../open.ts";
+import type { Output } from "../output.ts";
+
+interface PublishOptions {
+  readonly app?: string;
+  readonly id?: string;
+  readonly source?: string;
+  readonly subject?: string;
+  readonly correlation?: string;
+  readonly causation?: string;
+  readonly time?: string;
+}
+
+export function addPublish(program: Command, finish: Finish): void {
+  const command = program
+    .command("publish")
+    .description("publish an event; its data are checked by the app's schema and stored byte for byte")
+    .argument("<type>", "event type, as in OrderPlaced")
+    .argument(
+      "<json>",
+      "its data; - reads them from stdin: one document, or one a line (published in batches of 1,000, each all or nothing)",
+    )
+    .option("--app <file>", "the app that defines the event (default: app.ts here)")
+    .option("--id <id>", "identity, where the event type does not take it from the data")
+    .option("--source <source>", "part of the identity (default: the app's name)")
+    .option("--subject <subject>", "CloudEvents subject")
+    .option("--correlation <id>", "correlation id (default: the event's id)")
+    .option("--causation <id>", "id of the event that led to this one")
+    .option("--time <time>", "when it happened, as in 2026-11-23T06:15:00Z (default: now)");
+  act<PublishOptions>(withCommonOptions(command), finish, publish);
+}
+
+async function publish(call: Call<PublishOptions>, type = "", json = ""): Promise<void> {
+  const app = await loadApp(requireAppFile(call.options.app, "publish checks the data by the app's schema"));
+  const definition = definitionIn(app, type);
+  const attributes = attributesOf(call.options);
+  await withLog(
+    call,
+    "create",
+    async ({ log, name }) => {
+      if (json === "-") return publishStream({ log, name, out: call.out, definition, attributes });
+      await publishOne(log, name, call.out, newEventFromJson(definition.eventType, json, attributes));
+    },
+    { source: app.spec.name },
+  );
+}
+
+function definitionIn({ spec, name }: AppFile, type: string): EventDefinition {
+  const definition = spec.events.get(type);
+  if (definition !== undefined) return definition;
+  const known = [...spec.events.keys()];
+  const close = nearest(type, known);
+  const hint = close === undefined ? "" : ` Did you mean ${close}?`;
+  throw new FactlogError(
+    "UNKNOWN_EVENT_TYPE",
+    `${name} has no event ${type}: it has ${known.join(", ") || "none"}.${hint} Nothing was stored.`,
+    { details: { type, known } },
+  );
+}
+
+function attributesOf(options: PublishOptions): EventAttributes {
+  const { id, source, subject, correlation: correlationId, causation: causationId, time } = options;
+  const given = {
+    id,
+    source,
+    subject,
+    correlationId,
+    causationId,
+    time: time === undefined ? undefined : timeOf(time),
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as EventAttributes;
+}
+
+function timeOf(text: string): Date {
+  const time = new Date(text);
+  if (!Number.isNaN(time.getTime())) return time;
+  throw new FactlogError(
+    "INVALID_OPTION",
+    `--time ${JSON.stringify(text)} is no time: give it as in 2026-11-23T06:15:00Z. Nothing was stored.`,
+  );
+}
+
+async function publishOne(log: Log, logName: string, out: Output, event: NewEvent): Promise<void> {
+  // What a process pays once is no part of what a publish takes.
+  void definitionOfEvent(event).fingerprint;
+  const startedMs = performance.now();
+  const receipt = await log.publish(event);
+  const tookMs = performance.now() - startedMs;
+  out.object({ log: logName, ...receipt, durationMs: tookMs });
+  out.say(`${sentence(receipt, tookMs)}  (${logName})`);
+}
+
+function sentence({ id, duplicate, position }: Receipt, tookMs: number): string {
+  const place = placeOf(position ?? "");
+  return duplicate
+    ? `${id} was already stored at ${place} (duplicate)`
+    : `${id} stored at ${place} in ${duration(tookMs)}`;
+}
+
+const batchMax = 1_000;
+
+interface Stream {
+  readonly log: Log;
+  readonly name: string;
+  readonly out: Output;
+  readonly definition: EventDefinition;
+  readonly attributes: EventAttributes;
+}
+
+async function publishStream(stream: Stream): Promise<void> {
+  const { log, name, out, definition, attributes } = stream;
+  const startedMs = performance.now();
+  let [stored, duplicates] = [0, 0];
+  for await (const batch of documents(stdin, batchMax)) {
+    requireOneIdentity(attributes, stored + duplicates + batch.length);
+    const receipts = await publishBatch(log, definition, attributes, batch, stored + duplicates);
+    for (const receipt of receipts) {
+      if (receipt.duplicate) duplicates++;
+      else stored++;
+      out.object({ log: name, ...receipt });
+    }
+    await out.ready();
+  }
+  const took = duration(performance.now() - startedMs);
+  out.say(
+    `${plural(stored, "event")} stored in ${took}${duplicates === 0 ? "" : `, ${duplicates} were there already`}  (${name})`,
+  );
+}
+
+function requireOneIdentity(attributes: EventAttributes, events: number): void {
+  if (attributes.id === undefined || events <= 1) return;
+  throw new FactlogError(
+    "INVALID_OPTION",
+    "--id names one event, and stdin holds several: let the event type take the id from the data.",
+  );
+}
+
+type Batch = readonly { readonly line: number; readonly text: string }[];
+
+async function publishBatch(
+  log: Log,
+  definition: EventDefinition,
+  attributes: EventAttributes,
+  batch: Batch,
+  before: number,
+): Promise<readonly Receipt[]> {
+  let line: number | undefined;
+  try {
+    const events = batch.map((document) => {
+      line = document.line;
+      return newEventFromJson(definition.eventType, document.text, attributes);
+    });
+    line = undefined;
+    return await log.publishAll(events);
+  } catch (error) {
+    if (!(error instanceof FactlogError)) throw error;
+    const at = line ?? batch[Number(error.details["index"] ?? -1)]?.line;
+    if (at === undefined) throw error;
+    const message = error.message.replace(/^event \d+ of the batch: /u, "").replace(" Nothing was stored.", "");
+    const kept =
+      before === 0
+        ? "Nothing was stored."
+        : `The ${plural(before, "event")} of earlier batches stay stored; publish all again once it is mended.`;
+    throw new FactlogError(error.code, `line ${at}: ${message} ${kept}`, {
+      cause: error,
+      details: { ...error.details, line: at },
+    });
+  }
+}

@@ -1,0 +1,88 @@
+import type { Command } from "commander";
+import type { Logger } from "../../app/context.ts";
+import { deliveryStage, workerStage } from "../../observe/channels.ts";
+import { openLog } from "../../runtime/log.ts";
+import { run } from "../../runtime/run.ts";
+import { loadApp } from "../app-file.ts";
+import { act, type Call, type Finish, listOption, withCommonOptions } from "../command.ts";
+import { plural } from "../format.ts";
+import { logAddress, shownAddress, warnOfSecret } from "../log-address.ts";
+import { untilStopped } from "../signals.ts";
+
+interface StartOptions {
+  readonly only?: readonly string[];
+  readonly except?: readonly string[];
+  readonly once?: boolean;
+}
+
+export function addStart(program: Command, finish: Finish): void {
+  const command = program
+    .command("start")
+    .description(
+      "work on an app's subscriptions until SIGTERM has drained it; logs as JSON lines on stderr. Start as many as you like",
+    )
+    .argument("<app>", "file whose default export is an app")
+    .addOption(listOption("--only <names>", "only these subscriptions, separated by commas"))
+    .addOption(listOption("--except <names>", "all but these"))
+    .option("--once", "end when nothing is due any more: for cron and serverless");
+  act<StartOptions>(withCommonOptions(command), finish, start);
+}
+
+async function start({ out, options }: Call<StartOptions>, file = ""): Promise<void> {
+  const { app, name } = await loadApp(file);
+  const url = logAddress(options.url);
+  warnOfSecret(options.url, out);
+  const chosen = {
+    ...(options.only === undefined ? {} : { only: options.only }),
+    ...(options.except === undefined ? {} : { except: options.except }),
+  };
+  logger.info("working", { app: app.name, file: name, log: shownAddress(url), pid: process.pid, ...chosen });
+  tellOfWorkers();
+  if (options.once !== true) {
+    await run(app, { url, logger, ...chosen });
+    logger.info("stopped", { app: app.name });
+    return out.object({ stopped: true, app: app.name });
+  }
+  await using log = await openLog(url, { source: app.name, logger });
+  const summary = await untilStopped((signal) => log.drain(app, { ...chosen, signal }));
+  out.object(summary);
+  out.say(
+    `${plural(summary.deliveries, "delivery", "deliveries")}, ${summary.dead} dead, ${summary.waiting} waiting for another attempt`,
+  );
+}
+
+const line = (level: string, message: string, fields?: object): void => {
+  const at = new Date().toISOString();
+  let text: string;
+  try {
+    text = JSON.stringify({ at, level, message, ...fields });
+  } catch {
+    text = JSON.stringify({ at, level, message });
+  }
+  process.stderr.write(`${text}\n`);
+};
+
+/** One JSON object a line on stderr. */
+const logger: Logger = {
+  debug: () => {},
+  info: (message, fields) => line("info", message, fields),
+  warn: (message, fields) => line("warn", message, fields),
+  error: (message, fields) => line("error", message, fields),
+};
+
+/** Coming, going and taking over, and what is delivered again because of it; failures the runtime logs by itself. */
+function tellOfWorkers(): void {
+  workerStage.subscribe(({ kind, ...facts }) =>
+    logger.info(kind === "took-over" && "subscription" in facts ? `took over ${facts.subscription}` : kind, facts),
+  );
+  deliveryStage.subscribe(({ again, outcome, subscription, type, id, durationMs }) => {
+    if (again)
+      logger.info(`${type} ${id} -> ${subscription} was delivered again after a worker died, same idempotency key`, {
+        subscription,
+        type,
+        event: id,
+        outcome,
+        durationMs,
+      });
+  });
+}

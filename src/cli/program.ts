@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addDead } from "./commands/dead.ts";
+import { addDemo } from "./commands/demo.ts";
+import { addDev } from "./commands/dev.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addInit } from "./commands/init.ts";
+import { addPublish } from "./commands/publish.ts";
+import { addStart } from "./commands/start.ts";
+import { addStatus } from "./commands/status.ts";
+import { addSubscription } from "./commands/subscription.ts";
+import { addTail } from "./commands/tail.ts";
+import type { Finish } from "./command.ts";
+import { exitCodeTable } from "./exit-codes.ts";
+
+/** The whole command line as a value: parsed by `main`, read by the reference page. */
+export function factlogCommand(finish: Finish): Command {
+  const program = new Command("factlog")
+    .description("A durable event log for TypeScript, inside the database you already have.")
+    .version(version(), "--version", "print the version")
+    .helpOption("--help", "show this help")
+    .helpCommand(false)
+    .showHelpAfterError("Run it with --help to see how it is used.")
+    .exitOverride()
+    .addHelpText(
+      "after",
+      `\nExit codes:\n${exitCodeTable.map(([code, meaning]) => `  ${code}  ${meaning}`).join("\n")}`,
+    );
+  for (const add of [
+    addInit,
+    addDemo,
+    addDev,
+    addStart,
+    addPublish,
+    addTail,
+    addStatus,
+    addSubscription,
+    addDead,
+    addDoctor,
+  ]) {
+    add(program, finish);
+  }
+  return program;
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    readonly version: string;
+  };
+  return manifest.version;
+}
