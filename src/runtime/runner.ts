@@ -29,7 +29,7 @@ import { Reader } from "./reader.ts";
 import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
 import { type Batch, type Delivery, type Lane, SlotWork } from "./slot-work.ts";
-import type { SuspectTurns } from "./suspects.ts";
+import { suspectingNoneToCome, type SuspectTurns } from "./suspects.ts";
 
 /** What a runner needs of the process around it. */
 export interface RunnerWorld {
@@ -209,7 +209,7 @@ export class Runner implements SlotOwner {
     }
     const fresh = leases.filter((lease) => !this.slots.has(lease.slot));
     if (fresh.length === 0) return;
-    const states: readonly SlotState[] = await this.world.ledger.load(fresh);
+    const states = await suspectingNoneToCome(this.world.log, fresh, await this.world.ledger.load(fresh));
     for (const [i, lease] of fresh.entries())
       this.slots.set(lease.slot, new SlotWork(lease, states[i] as SlotState, this.world.env.now()));
     this.reader.wake();
