@@ -31,7 +31,7 @@ for (const fault of broken) {
       test(`is caught by "${name}"`, async () => {
         const check = named.get(name);
         assert.ok(check, "there is no such check");
-        const run = runCheck(check, () => brokenSubject(fault));
+        const run = runCheck(check, () => brokenSubject(fault, 4));
         await assert.rejects(
           async () => assert.fail(`the check says: ${await run}`),
           (error: Error) => {

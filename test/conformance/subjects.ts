@@ -6,8 +6,6 @@ import type { EngineHandle } from "../../src/engine/engine.ts";
 import { memory } from "../../src/engines/memory/index.ts";
 import { sqlite } from "../../src/engines/sqlite/index.ts";
 
-const slots = 4;
-
 async function inDirectory(make: (path: string) => EngineHandle, dropEvents?: () => Promise<void>): Promise<Subject> {
   const directory = await mkdtemp(join(tmpdir(), "factlog-conformance-"));
   const dispose = (): Promise<void> => rm(directory, { recursive: true, force: true });
@@ -15,7 +13,7 @@ async function inDirectory(make: (path: string) => EngineHandle, dropEvents?: ()
 }
 
 /** Every engine that the suite runs on, each time with a fresh store. */
-export const subjects: Readonly<Record<string, () => Promise<Subject>>> = {
+export const subjectsWith = (slots: number): Readonly<Record<string, () => Promise<Subject>>> => ({
   memory: async () => subjectOf(memory({ slots })),
   "sqlite file": () => inDirectory((path) => sqlite(path, { slots })),
   "sqlite in memory": async () => subjectOf(sqlite(":memory:", { slots }), { alone: true }),
@@ -30,4 +28,4 @@ export const subjects: Readonly<Record<string, () => Promise<Subject>>> = {
       () => log.dropEvents(),
     );
   },
-};
+});

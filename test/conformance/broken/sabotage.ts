@@ -39,9 +39,7 @@ export interface Broken {
   readonly break: (parts: Parts) => Sabotage;
 }
 
-const slots = 4;
-
-export async function brokenSubject({ break: sabotage, foreign }: Broken): Promise<Subject> {
+export async function brokenSubject({ break: sabotage, foreign }: Broken, slots: number): Promise<Subject> {
   const store = createStore(slots);
   const foreignStore = foreignLog({ slots });
   const handle: EngineHandle = {
