@@ -14,7 +14,11 @@ export interface AttemptTimes {
 export class Attempts {
   readonly #env: Env;
   readonly #times: AttemptTimes;
-  readonly #running = new Set<Attempt>();
+  /**
+   * No Set: one in which much comes and goes is rebuilt all the time, each of its tables keeps the next one alive, and
+   * with it all that they ever held, until the old generation is collected.
+   */
+  readonly #running: Attempt[] = [];
   readonly #everyMs: number;
   #timer: Timer | undefined;
 
@@ -24,15 +28,22 @@ export class Attempts {
     this.#everyMs = Math.min(250, Math.max(5, Math.min(times.timeoutMs, limits.detachAfterMs) / 4));
   }
   [Symbol.iterator](): Iterator<Attempt> {
-    return this.#running.values();
+    return [...this.#running].values();
   }
   add(attempt: Attempt): void {
-    this.#running.add(attempt);
+    attempt.place = this.#running.push(attempt) - 1;
     this.#timer ??= this.#env.after(this.#everyMs, () => this.#look());
   }
   /** Whether it was running. */
   remove(attempt: Attempt): boolean {
-    return this.#running.delete(attempt);
+    const { place } = attempt;
+    if (place === -1) return false;
+    attempt.place = -1;
+    const last = this.#running.pop();
+    if (last === undefined || last === attempt) return true;
+    this.#running[place] = last;
+    last.place = place;
+    return true;
   }
   stop(): void {
     this.#timer?.cancel();
@@ -41,8 +52,8 @@ export class Attempts {
   #look(): void {
     this.#timer = undefined;
     const nowMs = this.#env.monotonic();
-    for (const attempt of this.#running) this.#check(attempt, nowMs - attempt.startedMs);
-    if (this.#running.size > 0) this.#timer = this.#env.after(this.#everyMs, () => this.#look());
+    for (const attempt of this) this.#check(attempt, nowMs - attempt.startedMs);
+    if (this.#running.length > 0) this.#timer = this.#env.after(this.#everyMs, () => this.#look());
   }
   #check(attempt: Attempt, ranMs: number): void {
     if (attempt.told) return;

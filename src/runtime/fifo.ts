@@ -1,37 +1,56 @@
-/** A queue with O(1) push, unshift of one and shift. */
+/** A queue in a ring: O(1) push, unshift and shift, and no garbage while it keeps its size. */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
+  #size = 0;
 
   get size(): number {
-    return this.#items.length - this.#head;
+    return this.#size;
+  }
+  /** What `shift` would give. */
+  get first(): T | undefined {
+    return this.#items[this.#head];
   }
   push(item: T): void {
-    this.#items.push(item);
+    if (this.#size === this.#items.length) this.#grow();
+    this.#items[(this.#head + this.#size++) & (this.#items.length - 1)] = item;
   }
   /** Puts an item back where `shift` took it from. */
   unshift(item: T): void {
-    if (this.#head > 0) this.#items[--this.#head] = item;
-    else this.#items.unshift(item);
+    if (this.#size === this.#items.length) this.#grow();
+    this.#head = (this.#head - 1) & (this.#items.length - 1);
+    this.#items[this.#head] = item;
+    this.#size++;
   }
   shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
+    if (this.#size === 0) return undefined;
     const item = this.#items[this.#head];
-    this.#items[this.#head++] = undefined;
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0;
-      this.#head = 0;
-    } else if (this.#head > 1_024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+    this.#items[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#items.length - 1);
+    this.#size--;
     return item;
   }
   /** Takes everything out, in order. */
   drain(): T[] {
-    const rest = this.#items.slice(this.#head) as T[];
+    const rest = [...this];
     this.#items = [];
     this.#head = 0;
+    this.#size = 0;
     return rest;
+  }
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = 0; i < this.#size; i++) yield this.#items[(this.#head + i) & (this.#items.length - 1)] as T;
+  }
+  /** Lengths are powers of two. */
+  #grow(): void {
+    const { length } = this.#items;
+    if (length === 0) {
+      this.#items = [undefined, undefined, undefined, undefined];
+      return;
+    }
+    const items: (T | undefined)[] = new Array(2 * length);
+    for (let i = 0; i < length; i++) items[i] = this.#items[(this.#head + i) & (length - 1)];
+    this.#items = items;
+    this.#head = 0;
   }
 }

@@ -1,3 +1,4 @@
+import { limits } from "../limits.ts";
 import { Fifo } from "./fifo.ts";
 import { type Delivery, type Lane, laneOf } from "./slot-work.ts";
 
@@ -54,7 +55,7 @@ export class Lanes {
     lane.current = undefined;
     if (slot.dropped || slot.leaving) this.clear(lane);
     else if (lane.waiting !== undefined && lane.waiting.size > 0) this.#ready.push(lane);
-    else if (lane.key !== undefined) slot.lanes.delete(lane.key);
+    else if (lane.key !== undefined && slot.lanes.size > limits.lanesIdleMax) slot.lanes.delete(lane.key);
   }
   /** Takes out what waits in a lane, in order. */
   clear(lane: Lane): readonly Delivery[] {

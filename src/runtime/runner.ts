@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import type { Logger, Receipt } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Outcome } from "../delivery/outcome.ts";
@@ -91,6 +92,7 @@ export class Runner implements SlotOwner {
       definitions,
       epoch: world.log.epoch,
       host: this.#contextHost(),
+      scope: new AsyncResource("factlog.handler", { requireManualDestroy: true }),
       loadState: async (key) => (await world.ledger.states(enrolment.sub, [key]))[0],
       finished: (attempt, outcome, effects) => this.#finished(attempt, outcome, effects),
     };

@@ -1,6 +1,6 @@
 import type { Closing, Effects, ProgressChange, Ranges, RowInsert, SlotLease, SlotState } from "../engine/ledger.ts";
 import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
-import type { Fifo } from "./fifo.ts";
+import { Fifo } from "./fifo.ts";
 
 /** One subscription's debt to one event, as this process holds it. */
 export interface Delivery {
@@ -80,8 +80,7 @@ export class SlotWork {
   readonly busy: Map<string, number> = new Map();
   readonly seen: Set<string>;
   #low: PositionNumber;
-  #open: Delivery[] = [];
-  #openFrom = 0;
+  readonly #open = new Fifo<Delivery>();
   #loaded: Ranges;
   #batch: Batch = emptyBatch();
 
@@ -123,6 +122,7 @@ export class SlotWork {
   countClosed(type: string, as: Closing): void {
     this.#batch.outcomes[as]++;
     this.#match(type);
+    this.#forgetSettled();
   }
   /** Takes one back that turned out not to be closed. */
   uncountClosed(type: string, as: Closing): void {
@@ -185,16 +185,13 @@ export class SlotWork {
     if (change.low >= this.suspect) this.suspect = 0;
   }
 
+  /** What is settled with nothing open before it is not looked at again: its memory is free before the next record. */
+  #forgetSettled(): void {
+    while (this.#open.first?.settled === true) this.#open.shift();
+  }
   #advance(): void {
-    while (this.#openFrom < this.#open.length && this.#open[this.#openFrom]?.settled === true) this.#openFrom++;
-    if (this.#openFrom === this.#open.length) {
-      this.#open.length = 0;
-      this.#openFrom = 0;
-    } else if (this.#openFrom > 256 && this.#openFrom * 2 > this.#open.length) {
-      this.#open = this.#open.slice(this.#openFrom);
-      this.#openFrom = 0;
-    }
-    const oldest = this.#open[this.#openFrom];
+    this.#forgetSettled();
+    const oldest = this.#open.first;
     this.#low = Math.max(this.#low, oldest === undefined ? this.scanned : oldest.event.position - 1);
   }
   /** Runs of settled deliveries above `low`; and what an earlier holder closed beyond what was read. */
@@ -202,8 +199,7 @@ export class SlotWork {
     const runs: (readonly [number, number])[] = [];
     let from = 0;
     let to = 0;
-    for (let i = this.#openFrom; i < this.#open.length; i++) {
-      const delivery = this.#open[i] as Delivery;
+    for (const delivery of this.#open) {
       if (delivery.settled) {
         if (from === 0) from = delivery.event.position;
         to = delivery.event.position;

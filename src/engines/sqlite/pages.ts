@@ -6,7 +6,7 @@ import { eventColumns, type EventReader, type EventRow } from "./event-row.ts";
 /** Positions per page. */
 const pagePositions = 512;
 /** Text kept in memory; the page in use stays, whatever its size. */
-const cacheCharsMax = 8 * 1024 * 1024;
+const cacheCharsMax = 2 * 1024 * 1024;
 /** What a row takes beside its data, about. */
 const rowChars = 256;
 
@@ -78,6 +78,9 @@ export class Pages {
       if (this.#chars <= cacheCharsMax || this.#pages.size === 1) return;
       this.#pages.delete(number);
       this.#chars -= page.chars;
+      // An old page would keep its rows from the collector of the young ones.
+      page.rows.length = 0;
+      page.events.length = 0;
     }
   }
 }
