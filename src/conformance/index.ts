@@ -11,6 +11,7 @@ import { appendChecks } from "./checks/append.ts";
 import { closeChecks } from "./checks/close.ts";
 import { defineChecks } from "./checks/define.ts";
 import { deliveryChecks } from "./checks/deliveries.ts";
+import { engineChecks } from "./checks/engine.ts";
 import { effectChecks } from "./checks/effects.ts";
 import { handOverChecks } from "./checks/hand-over.ts";
 import { leaseChecks } from "./checks/lease.ts";
@@ -47,4 +48,5 @@ export const checks: readonly Check[] = [
   ...defineChecks,
   ...operateChecks,
   ...tallyChecks,
+  ...engineChecks,
 ];

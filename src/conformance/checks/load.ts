@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { limits } from "../../limits.ts";
 import { define, progress, row } from "../build.ts";
 import type { Check } from "../check.ts";
@@ -68,7 +69,8 @@ export const loadChecks: readonly Check[] = [
         10 + i * 1_000 + (i % 900),
       ]);
       await worker.settle(progress(lease, { low: 5, ranges }));
-      assert.deepEqual((await ledger.load([lease]))[0]!.ranges, ranges);
+      const [state] = await ledger.load([lease]);
+      assert.ok(isDeepStrictEqual(state!.ranges, ranges), `${state!.ranges.length} ranges came back, not as they were`);
     },
   },
   {

@@ -360,6 +360,24 @@ const brokenTally: readonly Broken[] = [
   },
 ];
 
+export const brokenEngines: readonly Broken[] = [
+  {
+    name: "an engine says too much about itself",
+    fails: ["engine: describes itself in one line"],
+    break: () => ({ engine: { description: "line 1\nline 2" } }),
+  },
+  {
+    name: "inspection cries wolf",
+    fails: ["engine: inspection finds nothing wrong with a store that is well"],
+    break: () => ({ engine: { inspect: async () => [{ check: "wolf", ok: false, message: "wolf!" }] } }),
+  },
+  {
+    name: "the log has more slots than the ledger",
+    fails: ["engine: log and ledger agree on the number of slots"],
+    break: ({ log }) => ({ log: { capabilities: { ...log.capabilities, slots: 9 } } }),
+  },
+];
+
 export const brokenOutside: readonly Broken[] = [
   ...brokenDeliveries,
   ...brokenDefine,

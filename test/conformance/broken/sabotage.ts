@@ -1,5 +1,5 @@
 import { foreignLog, subjectOf, type Subject } from "../../../src/conformance/index.ts";
-import type { EngineHandle } from "../../../src/engine/engine.ts";
+import type { Engine, EngineHandle } from "../../../src/engine/engine.ts";
 import type { EventLog, ReadPage, ReadRequest } from "../../../src/engine/event-log.ts";
 import type {
   Change,
@@ -16,7 +16,7 @@ import type {
 import { MemoryLog } from "../../../src/engines/memory/event-log.ts";
 import { MemoryLedger } from "../../../src/engines/memory/ledger.ts";
 import { createStore, slotRowOf, type Row, type SlotRow, type Store } from "../../../src/engines/memory/store.ts";
-import { realEnv, type Env } from "../../../src/env.ts";
+import type { Env, Timer } from "../../../src/env.ts";
 
 /** The sound parts of a memory engine, for one process on a store. */
 export interface Parts {
@@ -29,6 +29,7 @@ export interface Parts {
 export interface Sabotage {
   readonly log?: Partial<EventLog>;
   readonly ledger?: Partial<Ledger>;
+  readonly engine?: Partial<Pick<Engine, "description" | "inspect">>;
 }
 /** A memory engine with one fault, and the checks that must see it. */
 export interface Broken {
@@ -45,7 +46,7 @@ export async function brokenSubject({ break: sabotage, foreign }: Broken, slots:
   const handle: EngineHandle = {
     identity: "broken",
     async open(given) {
-      const env: Env = { ...given, after: (delayMs, task) => realEnv.after(delayMs, task, { background: true }) };
+      const env: Env = { ...given, after: forgettable };
       const log = foreign ? await foreignStore.open(env) : new MemoryLog(store, env);
       const ledger = new MemoryLedger({ store, env, sharesLog: foreign !== true });
       const faults = sabotage({ log, ledger, store, env });
@@ -54,10 +55,17 @@ export async function brokenSubject({ break: sabotage, foreign }: Broken, slots:
         ledger: instead(ledger, faults.ledger ?? {}),
         description: "broken",
         inspect: async () => [],
+        ...faults.engine,
       };
     },
   };
   return subjectOf(handle, { patienceMs: 20, dropEvents: () => foreignStore.dropEvents() });
+}
+
+/** A timer that does not keep the tests alive: a fault may make it an endless one. */
+function forgettable(delayMs: number, task: () => void): Timer {
+  const timer = setTimeout(task, Math.min(delayMs, 2 ** 31 - 1)).unref();
+  return { cancel: () => clearTimeout(timer) };
 }
 
 /** `sound`, but with these members in place of its own. */

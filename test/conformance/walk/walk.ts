@@ -5,42 +5,17 @@ import type {
   CommandResult,
   Definition,
   DeliveryRef,
-  DeliveryRow,
   Effects,
   LeaseRequest,
   Ledger,
   Outcomes,
-  Recorded,
   RowChange,
-  RowInsert,
   SlotLease,
 } from "../../../src/engine/ledger.ts";
-import { FactlogError } from "../../../src/errors.ts";
-import { checksum } from "../../../src/event/codec.ts";
+import type { FactlogError } from "../../../src/errors.ts";
 import type { EncodedEvent } from "../../../src/event/stored-event.ts";
 import { look, Oracle, type Picture } from "./oracle.ts";
-
-export const acts = [
-  "take",
-  "give back",
-  "bury",
-  "leave",
-  "read",
-  "start",
-  "end",
-  "release",
-  "redrive",
-  "discard",
-  "redefine",
-] as const;
-
-/** One random act. `who`, `which` and `how` are taken modulo what there is to choose from. */
-export interface Step {
-  readonly act: (typeof acts)[number];
-  readonly who: number;
-  readonly which: number;
-  readonly how: number;
-}
+import { codeOf, encoded, endOf, eventOf, insertOf, nobody, pick, plain, refOf, shown, type Step } from "./step.ts";
 
 /** A worker as it sees itself, right or wrong: it may have been declared dead long ago. */
 interface Process {
@@ -56,8 +31,6 @@ interface Process {
 }
 
 const noOutcomes: Outcomes = { done: 0, skipped: 0, discarded: 0, expired: 0, duplicate: 0 };
-const pick = <T>(from: readonly T[], which: number): T | undefined => from[which % Math.max(1, from.length)];
-const failure = { atMs: 1, class: "error", fingerprint: "f", error: "e" };
 
 /** A random walk over a ledger, by several processes, with an oracle that looks after every step. */
 export class Walk {
@@ -160,10 +133,9 @@ export class Walk {
 
   async #lease(process: Process, request: Partial<LeaseRequest>): Promise<unknown> {
     const before = await this.#look();
-    const nothing = { leaseMs: 1, serves: [], dead: [], crashDueMs: 5, giveBack: [], release: [], want: [] };
     const me = process.session === undefined ? {} : { session: process.session };
     try {
-      const state = await process.ledger.lease({ ...nothing, ...me, ...request });
+      const state = await process.ledger.lease({ ...nobody, ...me, ...request });
       await this.#requireUntouched(before, process.session, request);
       await this.#adopt(process, state.held);
       process.session = request.leave === true ? undefined : state.session;
@@ -211,7 +183,7 @@ export class Walk {
   async #bury(process: Process, { which, how }: Step): Promise<unknown> {
     const { session: victim } = pick(this.#processes, which)!;
     if (victim === undefined || victim === process.session) return "nobody";
-    const { sessions } = await process.ledger.lease({ ...this.#nobody(), leave: true });
+    const { sessions } = await process.ledger.lease({ ...nobody, leave: true });
     const view = sessions.find(({ session }) => session === victim);
     if (view === undefined) return "gone";
     const stale = how % 4 === 0;
@@ -219,10 +191,6 @@ export class Walk {
     const answer = await this.#lease(process, { dead: [{ session: victim, beat: view.beat - (stale ? 1 : 0) }] });
     if (answer !== "LEASE_LOST") this.#requireCharged(before, await this.#look(), stale ? -1 : victim);
     return answer;
-  }
-
-  #nobody(): LeaseRequest {
-    return { leaseMs: 1, serves: [], dead: [], crashDueMs: 5, giveBack: [], release: [], want: [] };
   }
 
   /** The rows that the dead session ran are charged one crash, and no others. */
@@ -242,7 +210,7 @@ export class Walk {
     if (lease === undefined || view === undefined || process.session === undefined) return "nothing";
     const position = view.low + 1;
     const key = `k${position % 2}`;
-    const insert = this.#insertOf(position, key, view.busy.has(key) ? 2 : how);
+    const insert = insertOf(position, key, view.busy.has(key) ? 2 : how, this.#definition.onExhausted);
     const emits = insert === undefined ? [eventOf(how)] : [];
     const mine = await this.#holds(process, lease);
     const change: Change = {
@@ -268,23 +236,6 @@ export class Walk {
     const { sub, gen, slot } = lease;
     if (insert?.state === "running") process.attempts.unshift({ delivery: { sub, gen, slot, position }, rowToken: 1 });
     return shown(answer!);
-  }
-
-  #insertOf(position: number, key: string, how: number): RowInsert | undefined {
-    const kinds = [undefined, undefined, "ready", "running", "retrying", "dead"] as const;
-    const state = pick(kinds, how);
-    if (state === undefined) return undefined;
-    const holds = state !== "dead" || this.#definition.onExhausted !== "skip-event";
-    const rest = { dueMs: 5, failures: 0, eventId: `${position}`, correlationId: `${position}`, atMs: position };
-    return {
-      position,
-      eventSlot: 0,
-      key,
-      holds,
-      state,
-      ...rest,
-      ...(state === "dead" ? { stop: this.#definition.onExhausted === "stop", failure } : {}),
-    };
   }
 
   async #holds(process: Process, lease: SlotLease): Promise<boolean> {
@@ -318,7 +269,7 @@ export class Walk {
     const { delivery, rowToken } = attempt;
     const [row] = await process.ledger.deliveries({ kind: "one", delivery });
     const mine = row?.state === "running" && row.session === process.session && row.rowToken === rowToken;
-    const to = this.#ends(how);
+    const to = endOf(how, this.#definition.onExhausted);
     const effects: Effects = { position: delivery.position, emits: [eventOf(how)], writes: [] };
     const change: RowChange = { kind: "row", delivery, rowToken, to, ...(to.state === "closed" ? { effects } : {}) };
     const answers = await process.ledger.record(process.session, [change, change]);
@@ -333,18 +284,6 @@ export class Walk {
     if (first === "ok" && how % 5 > 0) process.attempts = process.attempts.filter((one) => one !== attempt);
     for (const free of answers[0]!.freed) process.views.get(delivery.slot)?.busy.delete(free);
     return answers.map(shown);
-  }
-
-  #ends(how: number): RowChange["to"] {
-    const { onExhausted } = this.#definition;
-    const ends: readonly RowChange["to"][] = [
-      { state: "closed", as: "done" },
-      { state: "closed", as: "skipped" },
-      { state: "retrying", dueMs: 7, failures: 1, failure },
-      { state: "ready", dueMs: 3, failures: 0 },
-      { state: "dead", failures: 2, holds: onExhausted !== "skip-event", stop: onExhausted === "stop", failure },
-    ];
-    return pick(ends, how)!;
   }
 
   async #operate(kind: "redrive" | "discard", { which, how }: Step): Promise<unknown> {
@@ -390,9 +329,9 @@ export class Walk {
   /** Faults are over: one worker alone closes every row, and nothing is left behind. */
   async #drain(): Promise<unknown> {
     const [process] = this.#processes as [Process];
-    const { sessions } = await process.ledger.lease({ ...this.#nobody(), leave: true });
-    const { session } = await process.ledger.lease({ ...this.#nobody(), dead: sessions, want: [this.#wanted(1_000)] });
-    const { held } = await process.ledger.lease({ ...this.#nobody(), session });
+    const { sessions } = await process.ledger.lease({ ...nobody, leave: true });
+    const { session } = await process.ledger.lease({ ...nobody, dead: sessions, want: [this.#wanted(1_000)] });
+    const { held } = await process.ledger.lease({ ...nobody, session });
     assert.equal(held.length, (await this.#look()).tally.slots.length, "every slot can be taken");
     for (let picture = await this.#look(); picture.rows.length > 0; picture = await this.#look()) {
       this.#oracle.check(picture);
@@ -449,47 +388,3 @@ export class Walk {
 /** Mostly the newest lease, now and then one that may be stale. */
 const leaseOf = ({ leases }: Process, which: number): SlotLease | undefined =>
   pick(leases, which % 3 === 0 ? which : which % 2);
-
-const refOf = ({ sub, gen, slot, position }: DeliveryRow): DeliveryRef => ({ sub, gen, slot, position });
-
-/** One of few identities, with one of two contents. */
-const eventOf = (how: number): EncodedEvent => encoded(`emitted-${how % 11}`, "E", how % 3 === 0 ? "2" : "1");
-
-function encoded(id: string, type: string, data: string): EncodedEvent {
-  const rest = {
-    source: "walk",
-    key: undefined,
-    group: undefined,
-    timeMs: 0,
-    attributes: "",
-    version: 1,
-    schema: "",
-    plain: true,
-  };
-  const draft = { id, type, data, ...rest };
-  return { ...draft, crc: checksum(draft) };
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return "ok";
-  } catch (error) {
-    if (error instanceof FactlogError) return error.code;
-    throw error;
-  }
-}
-
-const shown = ({ status, freed, promoted, refused }: Recorded): unknown => [
-  status,
-  freed.toSorted(),
-  promoted,
-  refused?.position,
-];
-
-/** What two engines must agree on: all but the numbers of tokens, of which only the order counts. */
-function plain({ tally, rows }: Picture): unknown {
-  const shownRows = rows.map((row) => ({ ...row, rowToken: undefined, failure: row.failure?.class }));
-  const { rows: counts, slots, state, blockedKeys, oldestRowMs, revision } = tally;
-  return { counts, slots, state, blockedKeys, oldestRowMs, revision, rows: shownRows };
-}
