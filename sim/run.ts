@@ -1,0 +1,135 @@
+import type { History, Sample, SubPlan, Violation } from "./checker/history.ts";
+import { check } from "./checker/check.ts";
+import { typesIn } from "./app.ts";
+import { Clients } from "./clients.ts";
+import { finalOf, owed, sample } from "./final.ts";
+import { Lives } from "./lives.ts";
+import type { FaultKind, Plan } from "./plan.ts";
+import { describe, Scene } from "./scene.ts";
+
+/** Virtual time that the first phase may take: a seed that achieves little in it is void. */
+const firstPhaseMaxMs = 30 * 60_000;
+const sampleEveryMs = 2_000;
+/** Handlers past their timeout are given up after this long; longest waits that handlers or policies ask for. */
+const abandonMs = 30_000;
+const waitMaxMs = 3_000;
+const slackMs = 40_000;
+
+export interface Report {
+  readonly seed: number;
+  readonly ops: number;
+  readonly hash: string;
+  readonly virtualMs: number;
+  readonly steps: number;
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly violations: readonly Violation[];
+  readonly history: History;
+  readonly plan: Plan;
+}
+
+/** What a run may be told beside its plan. */
+export interface RunOptions {
+  readonly logger?: Parameters<typeof Scene.open>[1];
+  /** Called when all is set up and nothing has run. */
+  readonly prepare?: (scene: Scene, lives: Lives, clients: Clients) => void;
+}
+
+export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Report> {
+  const scene = await Scene.open(plan, options.logger);
+  const lives = new Lives(scene);
+  const clients = new Clients(scene);
+  const stopSampling = sampling(scene);
+  const unhandled = (error: unknown): void => scene.violate("runtime", "unhandled-rejection", describe(error));
+  process.on("unhandledRejection", unhandled);
+  try {
+    options.prepare?.(scene, lives, clients);
+    lives.begin();
+    clients.begin();
+    // What is published late is worked off in the second phase, and counts too.
+    const enough = (): boolean => scene.count >= plan.ops * 0.7 || scene.facts >= plan.ops * 0.3;
+    await scene.world.run(enough, firstPhaseMaxMs);
+    const { drained, detail } = await healed(scene, lives, clients);
+    await allLeave(scene, lives);
+    stopSampling();
+    const final = await finalOf(scene, drained, detail);
+    const history = historyOf(scene, final);
+    return {
+      seed: plan.seed,
+      ops: scene.count,
+      hash: scene.world.trace.hash,
+      virtualMs: scene.world.nowMs,
+      steps: scene.world.step,
+      faults: scene.faults,
+      violations: [...scene.violations, ...check(history)],
+      history,
+      plan,
+    };
+  } finally {
+    process.off("unhandledRejection", unhandled);
+    scene.store.close();
+  }
+}
+
+function historyOf(scene: Scene, final: History["final"]): History {
+  const version = (scene.faults.get("redefine") ?? 0) > 0 ? 2 : 1;
+  const plan: SubPlan[] = scene.plan.subs.map((traits) => ({ ...traits, types: typesIn(traits, version) }));
+  const { ops, hopeless, killers, raw, faults } = scene;
+  const { totalOrder, dedupe } = raw.log.capabilities;
+  const zombies = ["pause", "store-busy", "store-full"].some((kind) => (faults.get(kind as FaultKind) ?? 0) > 0);
+  const about = { dedupes: dedupe === "retained", totalOrder, redefined: version === 2, zombies };
+  return { ...about, plan, ops, final, hopeless, killers };
+}
+
+/** Takes a sample now and then. Returns what ends it. */
+function sampling(scene: Scene): () => void {
+  let over = false;
+  const next = (): void => {
+    scene.world.after(sampleEveryMs, undefined, "sample", () => {
+      if (over) return;
+      void sample(scene).then((taken: Sample) => void scene.ops.push(taken));
+      next();
+    });
+  };
+  next();
+  return () => {
+    over = true;
+  };
+}
+
+/** Phase two: no more faults, and everything must be worked off within a bound. */
+async function healed(scene: Scene, lives: Lives, clients: Clients): Promise<{ drained: boolean; detail: string }> {
+  const { plan, world } = scene;
+  lives.heal();
+  const timeoutMs = Math.max(...plan.subs.map((sub) => sub.timeoutMs));
+  const workMs = scene.count * (25 + plan.portDelayMs * 4);
+  const boundMs = world.nowMs + plan.leaseMs * 2 + timeoutMs + abandonMs + waitMaxMs * 4 + workMs + slackMs;
+  let detail: string | undefined = "not looked at";
+  let looking = false;
+  const look = async (): Promise<void> => {
+    looking = true;
+    await clients.operate();
+    detail = await owed(scene);
+    looking = false;
+  };
+  const again = (): void => {
+    world.after(500, undefined, "look", () => {
+      if (detail === undefined) return;
+      if (!looking) void look();
+      again();
+    });
+  };
+  again();
+  await world.run(() => detail === undefined, boundMs);
+  return { drained: detail === undefined, detail: detail ?? "" };
+}
+
+async function allLeave(scene: Scene, lives: Lives): Promise<void> {
+  const left = lives.living();
+  let waiting = left.length;
+  scene.onCrash = () => {};
+  for (const process of left) {
+    void lives.leave(process, 1_000).finally(() => waiting--);
+  }
+  const over = await scene.world.run(() => waiting === 0, scene.world.nowMs + 120_000);
+  if (!over) scene.violate("I13", "never-stops", `${waiting} of ${left.length} processes did not stop`);
+}
