@@ -45,7 +45,7 @@ export class Lives {
       lease: scene.plan.leaseMs,
     });
     process.log = log;
-    if (process.role === "client") return void follow(scene, process, log);
+    if (process.role === "client") return follow(scene, process, log);
     process.worker = await log.work(appOf(scene, process));
     process.worker.stopped.catch((error: unknown) => scene.failedStop(process, error));
   }
