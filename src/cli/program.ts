@@ -18,7 +18,7 @@ export function factlogCommand(finish: Finish): Command {
   const program = new Command("factlog")
     .description("A durable event log for TypeScript, inside the database you already have.")
     .version(version(), "--version", "print the version")
-    .helpOption("--help", "show this help")
+    .helpOption("-h, --help", "show this help")
     .helpCommand(false)
     .showHelpAfterError("Run it with --help to see how it is used.")
     .exitOverride()

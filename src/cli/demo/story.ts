@@ -24,6 +24,9 @@ const workerFile = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
 );
 const silent = (): void => {};
+const signals = ["SIGINT", "SIGTERM"] as const;
+/** As a shell says it of a process that Ctrl-C has ended. */
+const interrupt = (): never => process.exit(130);
 
 /** The night at 2 AM, played for real: a log on disk, a second process that is killed, receivers that count. */
 export class Story {
@@ -42,21 +45,22 @@ export class Story {
 
   /** Leaves nothing behind, whatever happens. */
   async tell(): Promise<DemoSummary> {
-    const end = (): void => this.#cleanUp();
-    process.once("exit", end);
+    const logger = { debug: silent, info: silent, warn: silent, error: silent };
+    process.on("exit", this.#cleanUp);
+    for (const signal of signals) process.on(signal, interrupt);
     try {
-      const logger = { debug: silent, info: silent, warn: silent, error: silent };
       await using log = await openLog(this.#url, { source: "demo-shop", logger });
       return await this.#night(log);
     } finally {
-      end();
-      process.off("exit", end);
+      this.#cleanUp();
+      process.off("exit", this.#cleanUp);
+      for (const signal of signals) process.off(signal, interrupt);
     }
   }
-  #cleanUp(): void {
+  #cleanUp = (): void => {
     this.#warehouse?.kill("SIGKILL");
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
-  }
+  };
 
   async #night(log: Log): Promise<DemoSummary> {
     const payment = await log.work(shop({ folder: this.#folder }), { only: ["payment"] });

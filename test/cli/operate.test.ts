@@ -1,0 +1,141 @@
+/** status, subscription, dead and doctor as processes, over a log that was filled in this one. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { defineApp, defineSubscription, NonRetryable, openLog } from "../../src/index.ts";
+import { defineEvent } from "../../src/event/define.ts";
+import { z } from "zod";
+import { factlog, objectsIn, type Ran, shopFolder } from "../support/cli.ts";
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const OrderPlaced = defineEvent("OrderPlaced", {
+  schema: z.object({ orderId: z.string(), sku: z.string() }),
+  key: (data) => data.orderId,
+  id: (data) => data.orderId,
+});
+
+/** A folder with a log in which `poison` of ten orders are dead letters of the warehouse. */
+async function folderWithDeadLetters(t: TestContext, poison: number): Promise<string> {
+  const cwd = shopFolder(t);
+  const warehouse = defineSubscription("warehouse", { on: OrderPlaced }, (event) => {
+    if (event.data.sku === "poison") throw new NonRetryable(`no article \x1b[2J, see postgres://user:hunter2@db/x`);
+  });
+  const log = await openLog(`sqlite:${join(cwd, "factlog.db")}`, { source: "shop", logger: silent });
+  const app = defineApp({ name: "shop", subscriptions: [warehouse] });
+  await log.drain(app);
+  await log.publishAll(
+    Array.from({ length: 10 }, (_, i) => OrderPlaced({ orderId: `o-${i}`, sku: i < poison ? "poison" : "cd" })),
+  );
+  await log.drain(app);
+  await log.close();
+  return cwd;
+}
+
+test("dead letters: list, show, redrive after confirmation, discard with a reason", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 3);
+  const run = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
+
+  const listed = await run("dead", "list");
+  assert.match(listed.stdout, /^id +type +event +key +class +failures/);
+  assert.match(listed.stdout, /3 dead letters: factlog dead show\|redrive\|discard ID {2}\(sqlite:factlog\.db\)\n$/);
+  const letters = objectsIn((await run("dead", "list", "--json")).stdout);
+  assert.deepEqual(
+    letters.map(({ eventId, subscription, type, blocksKey }) => [eventId, subscription, type, blocksKey]).toSorted(),
+    ["o-0", "o-1", "o-2"].map((id) => [id, "warehouse", "OrderPlaced", true]),
+  );
+  assert.equal(objectsIn((await run("dead", "list", "--json", "--key", "o-1")).stdout).length, 1);
+  assert.equal((await run("dead", "list", "--subscription", "other")).stdout, "no dead letters  (sqlite:factlog.db)\n");
+
+  const id = String(letters.find(({ eventId }) => eventId === "o-1")?.["id"]);
+  const shown = await run("dead", "show", id);
+  assert.ok(shown.stdout.includes(`${id}  OrderPlaced o-1 -> warehouse\n`));
+  assert.ok(shown.stdout.includes('data {"orderId":"o-1","sku":"poison"}'));
+  assert.match(
+    shown.stdout,
+    /1\. \d{4}-.*Z {2}non-retryable\n +(NonRetryable|Error): no article \\x1b\[2J, see postgres:\/\/user:\*\*\*@db/,
+  );
+  assert.doesNotMatch(shown.stdout + listed.stdout, /hunter2|\x1b/);
+  const [object] = objectsIn((await run("dead", "show", id, "--json")).stdout);
+  assert.equal((object?.["event"] as { id: string }).id, "o-1");
+
+  const unconfirmed = await run("dead", "redrive", "--subscription", "warehouse");
+  assert.equal(unconfirmed.code, 3);
+  assert.equal(
+    unconfirmed.stderr,
+    "3 dead letters would be delivered again: nothing was done. Confirm with --confirm 3, or --yes.\n",
+  );
+  const mismatch = await run("dead", "redrive", "--all", "--confirm", "2");
+  assert.equal(mismatch.code, 1);
+  assert.match(mismatch.stderr, /^CONFLICT 3 dead letters were found, 2 were confirmed/);
+  assert.equal((await run("dead", "redrive")).code, 1);
+  assert.equal((await run("dead", "redrive", id, "--all")).code, 1);
+  assert.deepEqual(objectsIn((await run("dead", "redrive", id, "--json")).stdout), [
+    { log: "sqlite:factlog.db", redriven: 1, found: 1 },
+  ]);
+  assert.match((await run("dead", "redrive", id)).stderr, /^NOT_FOUND /);
+  assert.equal((await run("dead", "redrive", "--key", "o-2", "--confirm", "1")).code, 0);
+
+  const [last] = objectsIn((await run("dead", "list", "--json")).stdout);
+  const discarded = await run("dead", "discard", String(last?.["id"]), "--reason", "a test order");
+  assert.equal(discarded.stdout, "1 dead letter discarded: a test order  (sqlite:factlog.db)\n");
+  assert.deepEqual(
+    objectsIn((await run("tail", "--json", "--from", "10")).stdout).map(({ type }) => type),
+    ["factlog.operator.redriven", "factlog.operator.redriven", "factlog.operator.discarded"],
+  );
+});
+
+test("status says what stands in the way, for people and machines", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 2);
+  const { code, stdout } = await factlog(t, ["status"], { cwd });
+  assert.equal(code, 0);
+  assert.match(stdout, /^sqlite:factlog\.db {2}head at 10\n/);
+  assert.match(stdout, /^subscription +state +depth +lag +in flight +retrying +held +dead +blocked keys +workers$/m);
+  assert.match(stdout, /^warehouse +active +0 +- +0 +0 +0 +2 +2 +0$/m);
+  assert.match(stdout, /^2 dead letters: factlog dead list$/m);
+  const [status] = objectsIn((await factlog(t, ["status", "--json"], { cwd })).stdout);
+  const [warehouse] = status?.["subscriptions"] as Record<string, unknown>[];
+  assert.deepEqual(
+    [warehouse?.["name"], warehouse?.["dead"], warehouse?.["closed"], status?.["head"]],
+    ["warehouse", 2, 8, 10],
+  );
+});
+
+test("subscriptions: created where --from says, renamed, retired after confirmation", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 1);
+  const run = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
+  assert.match(
+    (await run("subscription", "create", "wharehouse")).stderr,
+    /^UNKNOWN_SUBSCRIPTION .*Did you mean warehouse\?\n$/,
+  );
+  assert.match(
+    (await run("subscription", "create", "warehouse", "--from", "now")).stderr,
+    /^CONFLICT warehouse is there already/,
+  );
+  assert.match(
+    (await run("subscription", "create", "forecast", "--types", "OrderPlaced")).stderr,
+    /^FROM_REQUIRED .* 10 matching events/,
+  );
+  assert.equal(
+    (await run("subscription", "create", "forecast", "--types", "OrderPlaced", "--from", "4")).stdout,
+    "created forecast on OrderPlaced: 6 events to go  (sqlite:factlog.db)\n",
+  );
+  assert.match((await run("status")).stdout, /^forecast +unknown-to-this-app +6 /m);
+  assert.match((await run("subscription", "rename", "forecast", "warehouse")).stderr, /^CONFLICT /);
+  assert.equal((await run("subscription", "rename", "forecast", "outlook")).code, 0);
+  const unconfirmed = await run("subscription", "retire", "outlook");
+  assert.equal(unconfirmed.code, 3);
+  assert.match(unconfirmed.stderr, /0 done, 6 to go, 0 dead.*nothing was done\. Confirm with --yes\.\n$/);
+  assert.equal((await run("subscription", "retire", "outlook", "--yes")).code, 0);
+  assert.match((await run("subscription", "retire", "outlook", "--yes")).stderr, /^NOT_FOUND /);
+  assert.doesNotMatch((await run("status")).stdout, /outlook|forecast/);
+});
+
+test("doctor says that all is well, check by check", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 1);
+  const { code, stdout } = await factlog(t, ["doctor"], { cwd });
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, /^ok {6}node: v\d+/m);
+  assert.doesNotMatch(stdout, /^not ok/m);
+  const [report] = objectsIn((await factlog(t, ["doctor", "--json"], { cwd })).stdout);
+  assert.equal(report?.["ok"], true);
+});
