@@ -5,11 +5,20 @@ import { checks, runCheck } from "../../src/conformance/index.ts";
 import { brokenEffects } from "./broken/effects.ts";
 import { brokenLeases } from "./broken/lease.ts";
 import { brokenLogs } from "./broken/log.ts";
+import { brokenLooks } from "./broken/look.ts";
 import { brokenEngines, brokenOutside } from "./broken/outside.ts";
 import { brokenRecords } from "./broken/record.ts";
 import { brokenSubject } from "./broken/sabotage.ts";
 
-const broken = [...brokenLogs, ...brokenLeases, ...brokenRecords, ...brokenEffects, ...brokenOutside, ...brokenEngines];
+const broken = [
+  ...brokenLogs,
+  ...brokenLooks,
+  ...brokenLeases,
+  ...brokenRecords,
+  ...brokenEffects,
+  ...brokenOutside,
+  ...brokenEngines,
+];
 const named = new Map(checks.map((check) => [check.name, check]));
 
 test("every check has a broken engine that it must catch", () => {
