@@ -18,8 +18,11 @@ export interface Env {
   random(): number;
   /** A fresh UUIDv7 in its canonical lower-case form. */
   uuid(): string;
-  /** Runs `task` once, not before `delayMs`. Keeps the process alive unless `background`. */
-  after(delayMs: number, task: () => void, options?: { readonly background?: boolean }): Timer;
+  /**
+   * Runs `task` once, not before `delayMs`. `upkeep`: a look that finds nothing where nobody else has acted; a virtual
+   * clock that is advanced by hours may run it once for all.
+   */
+  after(delayMs: number, task: () => void, options?: { readonly upkeep?: boolean }): Timer;
   /** Runs `task` after the I/O that is due now: the point at which waiting work shares a commit. */
   soon(task: () => void): void;
 }
@@ -29,9 +32,8 @@ export const realEnv: Env = {
   monotonic: () => performance.now(),
   random: () => Math.random(),
   uuid: () => randomUUIDv7(),
-  after(delayMs, task, options) {
+  after(delayMs, task) {
     const timer = setTimeout(task, Math.min(Math.max(0, delayMs), 2 ** 31 - 1));
-    if (options?.background === true) timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
   soon: (task) => void setImmediate(task),

@@ -10,8 +10,11 @@ import type { Delivery, SlotWork } from "./slot-work.ts";
 export class DueRows {
   readonly #runner: Runner;
   readonly #active = new Map<string, Delivery>();
+  /** For the next row that is known to become due. */
   #timer: Timer | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
+  /** For what nobody announced: another process redrove a row, or left one behind. */
+  #poll: Timer | undefined;
   #looking: Promise<void> | undefined;
   #again = false;
   #stopped = false;
@@ -29,6 +32,7 @@ export class DueRows {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#poll?.cancel();
   }
   /** A row is due at this time (wall clock). */
   at(dueMs: number): void {
@@ -68,19 +72,18 @@ export class DueRows {
     const { world, slots } = this.#runner;
     if (this.#stopped) return;
     const nowMs = world.env.now();
-    this.at(nowMs + limits.duePollMs);
+    this.#poll?.cancel();
+    this.#poll = world.env.after(limits.duePollMs, () => this.look(), { upkeep: true });
     const mine = [...slots.values()].filter((slot) => !slot.leaving);
     if (this.#runner.halted || mine.length === 0 || this.#active.size > limits.duePageRows) return;
-    const rows = await world.ledger.deliveries({
-      kind: "due",
-      slots: mine.map((slot) => slot.lease),
-      dueMs: nowMs + limits.duePollMs,
-      limit: limits.duePageRows + this.#active.size,
-    });
-    const due = rows.filter((row) => (row.dueMs ?? 0) <= nowMs && !this.#active.has(keyOf(row.slot, row.position)));
-    const next = rows.find((row) => (row.dueMs ?? 0) > nowMs);
-    if (next !== undefined) this.at(next.dueMs ?? 0);
-    if (due.length > 0) this.#enqueue(due, await this.#events(due));
+    const leases = mine.map((slot) => slot.lease);
+    const limit = limits.duePageRows + this.#active.size;
+    const rows = await world.ledger.deliveries({ kind: "due", slots: leases, dueMs: nowMs, limit });
+    const due = rows.filter((row) => !this.#active.has(keyOf(row.slot, row.position)));
+    if (due.length > 0) return this.#enqueue(due, await this.#events(due));
+    if (rows.length > 0) return;
+    const [next] = await world.ledger.deliveries({ kind: "due", slots: leases, dueMs: Number.MAX_SAFE_INTEGER, limit: 1 });
+    if (next?.dueMs !== undefined) this.at(next.dueMs);
   }
   async #events(rows: readonly DeliveryRow[]): Promise<readonly (StoredEvent | undefined)[]> {
     const refs = rows
@@ -130,7 +133,9 @@ export class DueRows {
   }
   forget(delivery: Delivery): void {
     const key = keyOf(delivery.slot.lease.slot, delivery.event.position);
-    if (this.#active.get(key) === delivery) this.#active.delete(key);
+    if (this.#active.get(key) !== delivery) return;
+    this.#active.delete(key);
+    if (this.#active.size === 0) this.look();
   }
   forgetSlot(slot: SlotWork): void {
     for (const delivery of this.#active.values()) {

@@ -90,7 +90,7 @@ export class Session {
     this.#timer?.cancel();
     this.#round = this.#rounds().finally(() => {
       this.#round = undefined;
-      if (!this.#stopped) this.#timer = this.#env.after(this.#intervalMs(), () => void this.round());
+      if (!this.#stopped) this.#timer = this.#env.after(this.#intervalMs(), () => void this.round(), { upkeep: true });
     });
     return this.#round;
   }

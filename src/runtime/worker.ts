@@ -38,13 +38,13 @@ export async function startWorker(
   leaseMs: number,
   app: AppSpec,
   options: WorkOptions,
-): Promise<Worker> {
+): Promise<RunningWorker> {
   const workshop = workshopOf(store, logger, leaseMs);
   const runners = await workshop.start(chosen(app, options), app.name);
   return new RunningWorker(workshop, runners, options.signal);
 }
 
-class RunningWorker implements Worker {
+export class RunningWorker implements Worker {
   readonly #workshop: Workshop;
   readonly #runners: readonly Runner[];
   readonly #over = Promise.withResolvers<void>();
@@ -61,6 +61,15 @@ class RunningWorker implements Worker {
   }
   get stopped(): Promise<void> {
     return this.#over.promise;
+  }
+  /** Deliveries closed so far. */
+  get deliveries(): number {
+    return this.#runners.reduce((sum, runner) => sum + runner.deliveries, 0);
+  }
+  /** Whether nothing is due: all is read, run and recorded. Rejects where the worker has failed. */
+  async isQuiet(): Promise<boolean> {
+    if (this.#workshop.failed !== undefined) await this.#workshop.failure;
+    return this.#workshop.quiet(this.#runners);
   }
   stop(options: { readonly grace?: Duration } = {}): Promise<void> {
     const graceMs = options.grace === undefined ? limits.graceMs : durationMs(options.grace, "grace");

@@ -54,7 +54,7 @@ export class Waker {
         end.removeEventListener("abort", finish);
         resolve();
       };
-      const timer = this.#env.after(maxMs, finish);
+      const timer = this.#env.after(maxMs, finish, { upkeep: true });
       const leave = this.#bell.attend(finish);
       end.addEventListener("abort", finish);
     });
