@@ -1,0 +1,90 @@
+/**
+ * The shop. A pure value: importing it opens nothing.
+ *
+ *     web -> OrderPlaced -+-> payment   -> PaymentCaptured -+
+ *                         +-> warehouse -> StockReserved   -+-> shipping -> OrderShipped -> notification
+ *                         +-> loyalty
+ *
+ * Three kinds of effects, each of which happens once however often a handler runs:
+ * - the next fact (`ctx.emit`) and rows in the shop's own tables (`ctx.write`) are committed with the end of the delivery;
+ * - what the outside world does is asked for under `ctx.idempotencyKey`, which stays the same when a delivery is repeated.
+ */
+import { defineApp, defineSubscription, sql } from "factlog";
+import { z } from "zod";
+import { OrderPlaced, OrderShipped, PaymentCaptured, StockReserved } from "./events.ts";
+import { bank, carrier, depot, post } from "./outside.ts";
+
+/** A new reader of this log starts with the first fact, even if the web was quicker to start. */
+const from = "beginning";
+
+const payment = defineSubscription(
+  "payment",
+  { on: OrderPlaced, emits: [PaymentCaptured], from },
+  async (event, ctx) => {
+    const { orderId, cents } = event.data;
+    await bank.charge({ orderId, cents }, { idempotencyKey: ctx.idempotencyKey("charge"), signal: ctx.signal });
+    ctx.emit(PaymentCaptured({ orderId }));
+  },
+);
+
+const warehouse = defineSubscription(
+  "warehouse",
+  { on: OrderPlaced, emits: [StockReserved], from },
+  async (event, ctx) => {
+    const { orderId, cds } = event.data;
+    await depot.reserve({ orderId, cds }, { idempotencyKey: ctx.idempotencyKey("reserve"), signal: ctx.signal });
+    ctx.emit(StockReserved({ orderId }));
+  },
+);
+
+/** Ships once an order is both paid and reserved, in whichever order that happens. */
+const shipping = defineSubscription(
+  "shipping",
+  {
+    on: [PaymentCaptured, StockReserved],
+    emits: [OrderShipped],
+    from,
+    state: {
+      schema: z.object({ paid: z.boolean(), reserved: z.boolean() }),
+      initial: { paid: false, reserved: false },
+    },
+  },
+  async (event, ctx) => {
+    const { orderId } = event.data;
+    const order = ctx.state.get();
+    if (PaymentCaptured.is(event)) order.paid = true;
+    else order.reserved = true;
+    if (!order.paid || !order.reserved) return ctx.state.set(order);
+    await carrier.ship({ orderId }, { idempotencyKey: ctx.idempotencyKey("ship"), signal: ctx.signal });
+    ctx.emit(OrderShipped({ orderId }));
+    ctx.state.delete();
+  },
+);
+
+/** Letters need no order. */
+const notification = defineSubscription(
+  "notification",
+  { on: OrderShipped, order: "none", from },
+  async (event, ctx) => {
+    const { orderId } = event.data;
+    await post.mail({ orderId }, { idempotencyKey: ctx.idempotencyKey("mail"), signal: ctx.signal });
+    ctx.write(sql`insert into letters (order_id) values (${orderId})`);
+  },
+);
+
+/** An account per customer: a row a purchase, each with the sum so far, so a purchase out of order would show. */
+const loyalty = defineSubscription(
+  "loyalty",
+  { on: OrderPlaced, from, state: { schema: z.object({ cents: z.int() }), initial: { cents: 0 } } },
+  (event, ctx) => {
+    const { orderId, customerId, cds, cents } = event.data;
+    const sum = ctx.state.get().cents + cents;
+    ctx.state.set({ cents: sum });
+    ctx.write(
+      sql`insert into loyalty (order_id, customer_id, cds, cents, sum) values (${orderId}, ${customerId}, ${cds}, ${cents}, ${sum})`,
+    );
+  },
+);
+
+export const shop = defineApp({ name: "shop", subscriptions: [payment, warehouse, shipping, notification, loyalty] });
+export default shop;

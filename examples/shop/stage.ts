@@ -1,0 +1,88 @@
+/** What every run stands on: a fresh folder with an empty log and the shop's tables, the receiver, and a crew. */
+import { type App, type Log, openLog } from "factlog";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { shop } from "./app.ts";
+import { Crew } from "./crew.ts";
+import { ReceiverProcess } from "./receiver-process.ts";
+import { createTables } from "./tables.ts";
+
+const lookEveryMs = 50;
+
+export class Stage {
+  readonly folder: string;
+  /** The file of the log, and of the shop's own tables. */
+  readonly database: string;
+  readonly url: string;
+  readonly log: Log;
+  readonly crew: Crew;
+  readonly receiver: ReceiverProcess;
+  /** Aborts when the run is over before its end: something failed, or Ctrl-C. */
+  readonly signal: AbortSignal;
+
+  readonly #over: AbortController;
+
+  private constructor(folder: string, log: Log, crew: Crew, receiver: ReceiverProcess, over: AbortController) {
+    this.folder = folder;
+    this.database = join(folder, "shop.db");
+    this.url = urlOf(folder);
+    this.log = log;
+    this.crew = crew;
+    this.receiver = receiver;
+    this.signal = over.signal;
+    this.#over = over;
+  }
+
+  /** `over` is aborted with the cause when a process of the crew ends by itself. */
+  static async open(over: AbortController): Promise<Stage> {
+    const home = join(import.meta.dirname, ".factlog");
+    await mkdir(home, { recursive: true });
+    const folder = await mkdtemp(join(home, "run-"));
+    const crew = new Crew(join(folder, "processes.log"), (error) => over.abort(error));
+    const receiver = await ReceiverProcess.start(crew, join(folder, "calls.ndjson"), over.signal);
+    const log = await openLog(urlOf(folder), { source: shop.name });
+    createTables(join(folder, "shop.db"));
+    process.env["FACTLOG_URL"] = urlOf(folder);
+    process.env["RECEIVER_PORT"] = String(receiver.port);
+    return new Stage(folder, log, crew, receiver, over);
+  }
+
+  /** Works on the app's subscriptions in this process, until the log is closed. */
+  async work(app: App): Promise<void> {
+    const worker = await this.log.work(app);
+    worker.stopped.catch((error: unknown) => this.#over.abort(error));
+  }
+  /** Resolves when there is nothing left to do for these subscriptions, but for what waits behind a dead letter. */
+  settled(names: readonly string[]): Promise<void> {
+    return this.#until(async () => {
+      const status = (await this.log.operator.status()).filter((each) => names.includes(each.name));
+      return status.length === names.length && status.every((each) => each.depth === each.held);
+    });
+  }
+  /** Resolves when so many processes share the work of a subscription. */
+  shared(name: string, processes: number): Promise<void> {
+    return this.#until(async () => {
+      const status = await this.log.operator.status();
+      return status.find((each) => each.name === name)?.workers === processes;
+    });
+  }
+  /** The log says what is so when it is asked. */
+  async #until(isSo: () => Promise<boolean>): Promise<void> {
+    while (!(await isSo())) await wait(lookEveryMs, undefined, { signal: this.signal });
+  }
+
+  /** Lets every process finish what it is doing, the receiver last. */
+  async endProcesses(): Promise<void> {
+    await this.crew.end(this.receiver.child);
+    await this.receiver.child.end();
+  }
+  /** Ends what still runs and leaves nothing behind, unless `keep`. */
+  async close(keep: boolean): Promise<void> {
+    await this.log.close();
+    this.crew.killAll();
+    if (!keep) await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+const urlOf = (folder: string): string => `sqlite:${join(folder, "shop.db")}`;

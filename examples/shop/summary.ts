@@ -1,0 +1,116 @@
+/** What really happened, compared with what was to happen. */
+import { type Call, effects } from "./calls.ts";
+import type { Evidence } from "./evidence.ts";
+import type { Purchase } from "./input.ts";
+import type { Totals } from "./oracle.ts";
+import { orderViolations } from "./order.ts";
+
+export interface Summary {
+  readonly ok: boolean;
+  /** What is wrong, for people. */
+  readonly faults: readonly string[];
+  /** Facts in the log. */
+  readonly events: number;
+  /** Deliveries closed, over all subscriptions. */
+  readonly deliveries: number;
+  /** Keys under which the receiver was called. */
+  readonly distinctEffects: number;
+  /** Calls under a key that was used before: a receiver that honours the key answers them without acting again. */
+  readonly repeatedCalls: number;
+  /** Effects that a purchase should have had and has not. */
+  readonly lost: number;
+  /** Effects of a purchase under a second key, and second rows of a purchase in the shop's own tables. */
+  readonly duplicateEffects: number;
+  /** Effects that did not come in the order of the facts of their key. */
+  readonly orderViolations: number;
+  readonly dead: number;
+  /** Every fact is accounted for in every subscription, and the store is sound. */
+  readonly conservation: boolean;
+  /** Shipped, reserved and charged; each key counts once. */
+  readonly purchases: number;
+  readonly cds: number;
+  readonly cents: number;
+  readonly dollars: number;
+  /** Added up from the input alone. */
+  readonly expected: Totals & { readonly dollars: number };
+  readonly seconds: number;
+}
+
+export interface Run {
+  readonly evidence: Evidence;
+  readonly purchases: readonly Purchase[];
+  readonly expected: Totals;
+  /** Calls that may have been repeated, because their caller was killed. */
+  readonly repeatedCallsMax: number;
+  readonly seconds: number;
+}
+
+export function summarise({ evidence, purchases, expected, repeatedCallsMax, seconds }: Run): Summary {
+  const { calls, tables, events, deliveries, dead, complaints } = evidence;
+  const once = [...new Map(calls.map((call) => [call.key, call])).values()];
+  const totals = totalsOf(once);
+  const facts = {
+    events,
+    deliveries,
+    distinctEffects: once.length,
+    repeatedCalls: calls.length - once.length,
+    lost: lost(evidence, purchases),
+    duplicateEffects:
+      second(once.map(nameOf)) + second(tables.loyalty.map(orderOf)) + second(tables.letters.map(orderOf)),
+    orderViolations: orderViolations(evidence, purchases),
+    dead,
+    conservation: complaints.length === 0,
+    ...totals,
+    dollars: dollarsOf(totals),
+    expected: { ...expected, dollars: dollarsOf(expected) },
+    seconds,
+  };
+  const faults = [
+    ...(["lost", "duplicateEffects", "orderViolations", "dead"] as const)
+      .filter((name) => facts[name] !== 0)
+      .map((name) => `${name} is ${facts[name]}, not 0`),
+    ...(["purchases", "cds", "cents"] as const)
+      .filter((name) => facts[name] !== expected[name])
+      .map((name) => `${name} are ${facts[name]}, the input has ${expected[name]}`),
+    ...(facts.repeatedCalls > repeatedCallsMax
+      ? [`${facts.repeatedCalls} calls were repeated, not ${repeatedCallsMax} or fewer`]
+      : []),
+    ...(events === expected.purchases * factsPerOrder
+      ? []
+      : [`the log has ${events} facts, not ${factsPerOrder} an order`]),
+    ...complaints,
+  ];
+  return { ok: faults.length === 0, faults, ...facts };
+}
+
+/** Placed, captured, reserved, shipped. */
+const factsPerOrder = 4;
+const nameOf = (call: Call): string => `${call.effect} ${call.orderId}`;
+const orderOf = (row: { readonly orderId: string }): string => row.orderId;
+/** How many are there for the second time, or the third. */
+const second = (names: readonly string[]): number => names.length - new Set(names).size;
+
+function lost({ calls, tables }: Evidence, purchases: readonly Purchase[]): number {
+  const done = new Set([
+    ...calls.map(nameOf),
+    ...tables.loyalty.map((row) => `loyalty ${row.orderId}`),
+    ...tables.letters.map((row) => `letters ${row.orderId}`),
+  ]);
+  const due = purchases.flatMap(({ orderId }) =>
+    [...effects, "loyalty", "letters"].map((name) => `${name} ${orderId}`),
+  );
+  return due.filter((name) => !done.has(name)).length;
+}
+
+function totalsOf(calls: readonly Call[]): Totals {
+  let [purchases, cds, cents] = [0, 0, 0];
+  for (const call of calls) {
+    if (call.effect === "ship") purchases += 1;
+    cds += call.cds ?? 0;
+    cents += call.cents ?? 0;
+  }
+  return { purchases, cds, cents };
+}
+
+/** Counted in cents; divided for showing only. */
+const dollarsOf = ({ cents }: Totals): number => cents / 100;
