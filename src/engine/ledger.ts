@@ -132,7 +132,7 @@ export interface SlotState {
   readonly suspect: PositionNumber;
   /** Keys with at least one row that holds them. */
   readonly busy: readonly string[];
-  /** Where the log does not dedupe: (source, id) handed to this slot within the window. */
+  /** Where the log does not dedupe: (source, id) settled in this slot within the window. */
   readonly seen: readonly string[];
 }
 
@@ -164,7 +164,7 @@ export interface ProgressChange {
   readonly insert: readonly RowInsert[];
   /** Effects of deliveries that this change closes. Refused together with the whole change: `refused.position` says whose. */
   readonly effects: readonly Effects[];
-  /** Where the log does not dedupe: identities handed out since the last change. */
+  /** Where the log does not dedupe: identities of the deliveries that this change closes or gives a row. */
   readonly seen: readonly { readonly identity: string; readonly atMs: number }[];
 }
 /**

@@ -29,7 +29,7 @@ import { Lanes } from "./lanes.ts";
 import { Reader } from "./reader.ts";
 import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
-import { type Batch, type Delivery, type Lane, SlotWork } from "./slot-work.ts";
+import { type Batch, type Delivery, identityOf, type Lane, SlotWork } from "./slot-work.ts";
 import { suspectingNoneToCome, type SuspectTurns } from "./suspects.ts";
 
 /** What a runner needs of the process around it. */
@@ -281,11 +281,18 @@ export class Runner implements SlotOwner {
     this.enqueue(delivery);
   }
   #repeated(slot: SlotWork, event: StoredEvent): boolean {
-    const identity = `${event.source}\n${event.id}`;
+    const identity = identityOf(event);
     if (slot.seen.has(identity)) return true;
     slot.seen.add(identity);
-    slot.batch.seen.push({ identity, atMs: this.world.env.now() });
     return false;
+  }
+  /**
+   * Recorded with what settles the delivery, not with what reads it: a worker that takes over would hold an open
+   * delivery for its own repeat.
+   */
+  remember({ slot, event }: Delivery): void {
+    if (this.#capabilities.dedupe === "retained") return;
+    slot.batch.seen.push({ identity: identityOf(event), atMs: this.world.env.now() });
   }
   laneKey(event: StoredEvent): string | undefined {
     if (this.spec.order === "log") return "";

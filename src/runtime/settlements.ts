@@ -50,6 +50,7 @@ export class Settlements {
     this.#runner.deliveries++;
     delivery.settled = true;
     slot.countClosed(delivery.event.type, as);
+    this.#runner.remember(delivery);
     if (effects === undefined) {
       this.#runner.world.settler.touch(slot, this.#runner);
       return this.#runner.advance(delivery);
@@ -133,6 +134,7 @@ export class Settlements {
       ...part,
       ...(theirs ? { event } : {}),
     });
+    this.#runner.remember(delivery);
   }
   #failure(delivery: Delivery, settlement: Exclude<Settlement, { kind: "close" }>): FailureRecord | undefined {
     const { spec, world } = this.#runner;

@@ -216,6 +216,9 @@ export class SlotWork {
   }
 }
 
+/** By what a repeat is known. */
+export const identityOf = (event: StoredEvent): string => `${event.source}\n${event.id}`;
+
 export function laneOf(slot: SlotWork, key: string | undefined): Lane {
   if (key === undefined) return { slot, key, current: undefined, waiting: undefined };
   let lane = slot.lanes.get(key);
