@@ -45,7 +45,7 @@ export class Settler {
       this.#dirty.set(slot, owner);
       this.#checkpoint ??= this.#env.after(limits.checkpointMs, () => {
         this.#checkpoint = undefined;
-        this.#schedule();
+        this.#hasten();
       });
     }
     if (++this.#closedSince >= limits.checkpointEvents) this.#hasten();
