@@ -215,6 +215,7 @@ export interface RowChange {
         readonly stop: boolean;
         readonly failure: FailureRecord;
       };
+  /** Looked at only where the row is closed. */
   readonly effects?: Effects;
 }
 /** A due row begins to run: fenced by my lease of its slot and by the row's token; the row's token grows by one. */
@@ -331,7 +332,8 @@ export type Command =
    * revision, unless an older revision is the same: then that one's number is answered, and the newest stays newest.
    * `reinstate` makes it the newest all the same. Added types count from `start` on; so that no worker of the older
    * revision passes their events unseen, a newest revision that adds types frees all slots, uncharged (as `giveBack`).
-   * Types are compared as a set. `slots` never changes: CONFLICT.
+   * A type that comes back counts as added; its `baseline` is then lessened by what it matched before, which stays
+   * counted. Types are compared as a set. `slots` never changes: CONFLICT.
    */
   | {
       readonly kind: "define";

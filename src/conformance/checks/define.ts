@@ -140,6 +140,21 @@ export const defineChecks: readonly Check[] = [
     },
   },
   {
+    name: "define: a type that comes back counts anew, and what it matched before stays counted",
+    about: "ledger",
+    async run(subject) {
+      const { worker, ledger, lease, sub } = await scene(subject);
+      await worker.settle(progress(lease, { low: 10, outcomes: { done: 4 }, matched: new Map([["Paid", 4]]) }));
+      await define(ledger, { types: ["Placed"] });
+      const paid = async (): Promise<unknown> => (await tallyOf(ledger, sub)).types.find(({ type }) => type === "Paid");
+      assert.deepEqual(await paid(), { type: "Paid", since: new Map(), baseline: 0, matched: 4 });
+      const start = new Map([[0, 60]]);
+      const { since } = await define(ledger, {}, { reinstate: true, start, baseline: new Map([["Paid", 9]]) });
+      assert.deepEqual(since.get("Paid"), start);
+      assert.deepEqual(await paid(), { type: "Paid", since: start, baseline: 5, matched: 4 });
+    },
+  },
+  {
     name: "define: a newest revision that adds types takes the slots from workers of the older one",
     about: "ledger",
     async run(subject) {

@@ -6,6 +6,7 @@ import {
   assertHas,
   at,
   closedAs,
+  deadWith,
   define,
   differing,
   effects,
@@ -15,6 +16,7 @@ import {
   idsOf,
   progress,
   readAll,
+  retryAt,
   row,
   rowAt,
   statesOf,
@@ -56,6 +58,25 @@ export const effectChecks: readonly Check[] = [
       const found = await emitted(worker.engine);
       assert.deepEqual(idsOf(found), idsOf([first, second, third]));
       assertHas(found[0]!, first);
+    },
+  },
+  {
+    name: "effects: an attempt that does not close its delivery has none",
+    about: "ledger",
+    async run(subject) {
+      const { worker, ledger, lease, sub } = await scene(subject);
+      const insert = [row(5, { state: "running" }), row(6, { key: "z", state: "running" })];
+      await worker.settle(progress(lease, { low: 6, insert }));
+      const given = { emits: [event()], state: { key: "k", value: "1" } };
+      const answers = await worker.record(
+        ending(at(lease, 5), 1, retryAt(1), effects(5, given)),
+        ending(at(lease, 6), 1, deadWith(), effects(6, given)),
+      );
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        ["ok", "ok"],
+      );
+      assert.deepEqual([await emitted(worker.engine), await ledger.states(sub, ["k"])], [[], [undefined]]);
     },
   },
   {

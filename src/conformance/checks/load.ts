@@ -91,7 +91,7 @@ export const loadChecks: readonly Check[] = [
     },
   },
   {
-    name: "load: identities handed out are remembered for the window",
+    name: "load: identities that were settled are remembered for the window",
     about: "ledger",
     async run(subject) {
       const { worker, ledger, lease, sub, subscription } = await scene(subject);

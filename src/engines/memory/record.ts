@@ -121,10 +121,11 @@ function endRow(context: Context, session: number, change: RowChange): Recorded 
   const row = runningRow(context.store, session, delivery, change.rowToken);
   if (row === undefined) return lost;
   const slot = slotRowOf(context.store, delivery)!;
-  const refused = refusalOf(context, effects === undefined ? [] : [effects]);
-  if (refused !== undefined) return refused;
   if (to.state === "closed") {
-    if (effects !== undefined) enact(context, slot, [effects]);
+    const wanted = effects === undefined ? [] : [effects];
+    const refused = refusalOf(context, wanted);
+    if (refused !== undefined) return refused;
+    enact(context, slot, wanted);
     return recorded(slot, [row.key], closeRow(slot, row, to.as));
   }
   row.failures = to.failures;

@@ -302,15 +302,15 @@ const brokenLoad: readonly Broken[] = [
     }),
   },
   {
-    name: "what was handed out is forgotten",
-    fails: ["load: identities handed out are remembered for the window"],
+    name: "what was settled is forgotten",
+    fails: ["load: identities that were settled are remembered for the window"],
     break: ({ ledger }) => ({
       ledger: { load: async (slots) => (await ledger.load(slots)).map((state) => ({ ...state, seen: [] })) },
     }),
   },
   {
-    name: "what was handed out is remembered for ever",
-    fails: ["load: identities handed out are remembered for the window"],
+    name: "what was settled is remembered for ever",
+    fails: ["load: identities that were settled are remembered for the window"],
     break: ({ ledger, store }) => ({
       ledger: {
         load: async (slots) =>

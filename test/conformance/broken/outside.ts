@@ -123,6 +123,18 @@ const brokenDefine: readonly Broken[] = [
       }),
   },
   {
+    name: "a type that comes back is counted twice",
+    fails: ["define: a type that comes back counts anew, and what it matched before stays counted"],
+    break: ({ ledger, store }) =>
+      commanding(ledger, "define", {
+        after: (_, { baseline }) => {
+          for (const { types } of store.subscriptions.values()) {
+            for (const [type, entry] of types) entry.baseline = baseline.get(type) ?? entry.baseline;
+          }
+        },
+      }),
+  },
+  {
     name: "workers of the older revision keep their slots",
     fails: ["define: a newest revision that adds types takes the slots from workers of the older one"],
     break({ ledger, store }) {
