@@ -6,6 +6,7 @@ import { FactlogError } from "../errors.ts";
 import { describeFailure } from "../runtime/failure.ts";
 import { UserCodeError } from "./failure.ts";
 import { shownPath } from "./format.ts";
+import type { Output } from "./output.ts";
 
 export interface AppFile {
   readonly app: App;
@@ -29,6 +30,19 @@ export function requireAppFile(given: string | undefined, what: string): string 
     "NOT_FOUND",
     `${what}, and there is no app.ts here: name the file with --app, or begin with \`factlog init\`.`,
   );
+}
+
+/** The app that is named; else the one that is here, if it loads: a broken file must not hide the state of the log. */
+export async function appIfAny(given: string | undefined, out: Output): Promise<AppFile | undefined> {
+  if (given !== undefined) return loadApp(given);
+  const here = appFileHere();
+  if (here === undefined) return undefined;
+  try {
+    return await loadApp(here);
+  } catch {
+    out.remark(`${here} does not load, so the log was not compared with it: name it with --app to see why.`);
+    return undefined;
+  }
 }
 
 /** Imports the user's file as it is (Node strips its types). Throws NOT_FOUND; INVALID_DEFINITION where it is no app. */

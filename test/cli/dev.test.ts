@@ -96,7 +96,7 @@ test("dead letters are loud; --json tells the same to machines", async (t) => {
       ["o-1", "dead", 2],
     ],
   );
-  assert.deepEqual([reports[0]?.["kind"], reports.at(-1)?.["kind"]], ["log", "stopped"]);
+  assert.deepEqual([reports[0]?.["kind"], reports.at(-1)?.["kind"]], ["opened", "stopped"]);
   const again = await startDev(t, cwd);
   assert.match(again.output, /warehouse on OrderPlaced {2}caught up, 1 dead letter, 1 key blocked/);
 });

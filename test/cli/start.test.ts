@@ -83,7 +83,7 @@ test("a handler that ends the process is found and set aside; the worker in char
   for (;;) {
     const { code } = await factlog(t, ["start", "app.ts", "--once"], { cwd });
     const [status] = objectsIn((await factlog(t, ["status", "--json"], { cwd })).stdout);
-    const [warehouse] = status?.["subscriptions"] as Record<string, unknown>[];
+    const [warehouse] = (status?.["subscriptions"] ?? []) as Record<string, unknown>[];
     if (warehouse?.["dead"] === 1 && warehouse["depth"] === 0) break;
     if (code === 7) deaths++;
     assert.ok(deaths < 20, "the killer is not found");

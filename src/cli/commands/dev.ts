@@ -64,7 +64,7 @@ async function introduce(url: string, out: Output): Promise<void> {
   await log.close();
   const file = fileOf(url);
   const commitMs = file === undefined ? undefined : await commitTimeMs(file);
-  out.object({ kind: "log", log: shownAddress(url), description, commitMs });
+  out.object({ kind: "opened", log: shownAddress(url), description, commitMs });
   out.say(introduction(url, description, commitMs));
 }
 

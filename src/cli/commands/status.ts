@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { SubscriptionStatus } from "../../runtime/operator.ts";
-import { type AppFile, appFileHere, loadApp } from "../app-file.ts";
+import { type AppFile, appIfAny } from "../app-file.ts";
 import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
 import { age, plural } from "../format.ts";
 import { withLog } from "../open.ts";
@@ -21,7 +21,7 @@ export function addStatus(program: Command, finish: Finish): void {
 
 async function status(call: Call<StatusOptions>): Promise<void> {
   const { out } = call;
-  const app = await appToCompare(call);
+  const app = await appIfAny(call.options.app, out);
   await withLog(call, "refuse", async (opened) => {
     const head = await headOf(opened);
     const statuses = await opened.log.operator.status();
@@ -36,19 +36,6 @@ async function status(call: Call<StatusOptions>): Promise<void> {
     for (const name of missing) out.say(`${name}  has never run on this log`);
     advise(out, subscriptions);
   });
-}
-
-/** The app that is named; the one that is here, if it loads: a broken file must not hide the state of the log. */
-async function appToCompare({ options, out }: Call<StatusOptions>): Promise<AppFile | undefined> {
-  if (options.app !== undefined) return loadApp(options.app);
-  const here = appFileHere();
-  if (here === undefined) return undefined;
-  try {
-    return await loadApp(here);
-  } catch {
-    out.remark(`${here} does not load, so it was not compared: \`factlog status --app ${here}\` shows why.`);
-    return undefined;
-  }
 }
 
 function stateOf(subscription: SubscriptionStatus, app: AppFile | undefined): SubscriptionStatus["state"] {
