@@ -65,8 +65,8 @@ export async function sample(scene: Scene): Promise<Sample> {
 export async function owed(scene: Scene): Promise<string | undefined> {
   const events = await readAll(scene);
   const found = await tallies(scene);
-  const workers = [...scene.processes].filter((each) => each.role === "worker" && !each.gone).length;
-  if (sessionsLeft(scene, found) > workers) return `more sessions than ${workers} workers`;
+  const dead = sessionsLeft(scene, found).filter((session) => scene.witness.isGone(session));
+  if (dead.length > 0) return `sessions of dead processes: ${dead.join()}`;
   for (const tally of found) {
     const { rows, name } = tally;
     if (rows.ready + rows.running + rows.retrying > 0) return `${name}: rows ${JSON.stringify(rows)}`;
@@ -127,7 +127,7 @@ export async function finalOf(scene: Scene, drained: boolean, drainDetail: strin
       run: Number(run),
     })),
     states: await statesOf(scene, found),
-    sessions: sessionsLeft(scene, found),
+    sessions: sessionsLeft(scene, found).length,
     findings: await findingsOf(scene),
     drained,
     drainDetail,
@@ -141,10 +141,10 @@ async function findingsOf({ raw }: Scene): Promise<readonly string[]> {
 }
 
 /** Sessions that have a row, or at least those that hold slots. */
-function sessionsLeft({ store }: Scene, found: readonly SubscriptionTally[]): number {
-  if (store.sql !== undefined) return Number(store.sql.all("SELECT count(*) FROM factlog_session")[0]?.[0]);
+function sessionsLeft({ store }: Scene, found: readonly SubscriptionTally[]): readonly number[] {
+  if (store.sql !== undefined) return store.sql.all("SELECT id FROM factlog_session").map(([id]) => Number(id));
   const holders = found.flatMap((each) => each.slots.map((slot) => slot.session));
-  return new Set(holders.filter((session) => session !== undefined)).size;
+  return [...new Set(holders.filter((session) => session !== undefined))];
 }
 
 async function statesOf(scene: Scene, found: readonly SubscriptionTally[]): Promise<Final["states"]> {

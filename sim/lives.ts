@@ -14,6 +14,7 @@ export class Lives {
   readonly #scene: Scene;
   /** Workers that are to be there; clients likewise. */
   #workers: number;
+  #over = false;
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -52,12 +53,19 @@ export class Lives {
   #replace(process: Process): void {
     const scene = this.#scene;
     scene.processes.delete(process);
+    if (this.#over) return;
     scene.world.after(scene.lives.int(0, restartMaxMs), undefined, "restart", () => {
+      if (this.#over) return;
       const wanted = process.role === "worker" ? this.#workers : scene.plan.clients;
       if (this.living(process.role).length < wanted) this.start(process.role);
     });
   }
 
+  /** All go, and nobody comes any more. */
+  end(): Promise<unknown> {
+    this.#over = true;
+    return Promise.all(this.living().map((process) => this.leave(process, 1_000)));
+  }
   /** A graceful end: the worker hands back, the log is closed, the process exits. */
   leave(process: Process, graceMs: number): Promise<void> {
     process.leaving = true;
