@@ -1,8 +1,10 @@
+import type { Logger } from "../app/context.ts";
 import type { EventLog } from "../engine/event-log.ts";
 import type { Definition, LeaseState, Ledger, SlotLease } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import { pause } from "../env.ts";
 import { hasCode } from "../errors.ts";
+import type { EncodedEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import type { Tenant } from "./session.ts";
 import type { Settler } from "./settle.ts";
@@ -30,6 +32,7 @@ export class Relay implements Tenant {
   readonly #log: EventLog;
   readonly #ledger: Ledger;
   readonly #settler: Settler;
+  readonly #logger: Logger;
   readonly #fail: (error: unknown) => void;
   readonly #stopped = new AbortController();
   #lease: SlotLease | undefined;
@@ -43,6 +46,7 @@ export class Relay implements Tenant {
       readonly log: EventLog;
       readonly ledger: Ledger;
       readonly settler: Settler;
+      readonly logger: Logger;
       fail(error: unknown): void;
     },
     enrolled: { readonly sub: number; readonly gen: number; readonly revision: number },
@@ -51,6 +55,7 @@ export class Relay implements Tenant {
     this.#log = world.log;
     this.#ledger = world.ledger;
     this.#settler = world.settler;
+    this.#logger = world.logger;
     this.#fail = (error) => world.fail(error);
     this.sub = enrolled.sub;
     this.gen = enrolled.gen;
@@ -91,12 +96,26 @@ export class Relay implements Tenant {
       if (lease === undefined || this.#leaving) return carried;
       const rows = await this.#ledger.outbox(limits.pageEvents);
       if (rows.length === 0) return carried;
-      await this.#log.append(rows.map((row) => row.event));
+      await this.#append(rows.map((row) => row.event));
       await this.#forget(
         lease,
         rows.map((row) => row.seq),
       );
       carried += rows.length;
+    }
+  }
+  /** Where the log knows an event with other content, the first stands, and the others go on. */
+  async #append(events: readonly EncodedEvent[]): Promise<void> {
+    try {
+      await this.#log.append(events);
+    } catch (error) {
+      if (!hasCode(error, "ID_CONFLICT")) throw error;
+      if (events.length > 1) for (const event of events) await this.#append([event]);
+      else
+        this.#logger.warn("another event stands in the log under this id; the first one stays", {
+          type: events[0]?.type,
+          id: events[0]?.id,
+        });
     }
   }
   #forget(lease: SlotLease, done: readonly number[]): Promise<void> {

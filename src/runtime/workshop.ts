@@ -115,7 +115,14 @@ export class Workshop {
       baseline: new Map(),
     });
     this.#relay = new Relay(
-      { env: this.#store.env, log, ledger, settler: this.#settler, fail: (error) => this.#fail(error) },
+      {
+        env: this.#store.env,
+        log,
+        ledger,
+        settler: this.#settler,
+        logger: this.#logger,
+        fail: (error) => this.#fail(error),
+      },
       enrolled,
     );
     this.#session.add(this.#relay);

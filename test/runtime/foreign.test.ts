@@ -97,3 +97,24 @@ test("openLog takes a log and another store's ledger: emitted facts go through t
   assert.deepEqual(seen, [1, 2, 3]);
   await log.close();
 });
+
+test("of two contents under one id the first stands, and the relay goes on", async () => {
+  const seen: string[] = [];
+  const app = defineApp({
+    name: "t",
+    subscriptions: [
+      defineSubscription("echo", { on: Order, emits: [Done] }, ({ data }, ctx) => {
+        ctx.emit(Done({ key: `of-${data.n}`, n: data.n }), { attributes: { id: data.n === 3 ? "other" : "same" } });
+      }),
+      defineSubscription("sink", { on: Done }, ({ data }) => void seen.push(data.key)),
+    ],
+  });
+  const log = await open({ log: memory(), ledger: `sqlite:${freshFile()}` });
+  await log.drain(app);
+  for (const n of [1, 2, 3]) {
+    await log.publish(Order({ key: "a", n }));
+    await log.drain(app);
+  }
+  assert.deepEqual(seen, ["of-1", "of-3"]);
+  await log.close();
+});

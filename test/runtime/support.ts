@@ -6,7 +6,7 @@ import type { EngineHandle } from "../../src/engine/engine.ts";
 import { memory } from "../../src/engines/memory/index.ts";
 import { sqlite } from "../../src/engines/sqlite/index.ts";
 import { type Env, realEnv } from "../../src/env.ts";
-import type { Logger } from "../../src/index.ts";
+import type { LogAddress, Logger } from "../../src/index.ts";
 import { type Log, type OpenOptions, openLogIn } from "../../src/runtime/log.ts";
 
 export { Done, Order } from "./facts.ts";
@@ -54,10 +54,7 @@ export function loggerTo(lines: LoggedLine[]): Logger {
 }
 export const silent: Logger = loggerTo([]);
 
-export async function open(
-  engine: EngineHandle | string,
-  options: OpenOptions & { readonly env?: Env } = {},
-): Promise<Log> {
+export async function open(engine: LogAddress, options: OpenOptions & { readonly env?: Env } = {}): Promise<Log> {
   const { env = anotherProcess(), ...rest } = options;
   return openLogIn(env, engine, { logger: silent, ...rest });
 }
