@@ -48,8 +48,8 @@ export class Fifo<T> {
       this.#items = [undefined, undefined, undefined, undefined];
       return;
     }
-    const items: (T | undefined)[] = new Array(2 * length);
-    for (let i = 0; i < length; i++) items[i] = this.#items[(this.#head + i) & (length - 1)];
+    const items = [...this.#items.slice(this.#head), ...this.#items.slice(0, this.#head)];
+    for (let i = 0; i < length; i++) items.push(undefined);
     this.#items = items;
     this.#head = 0;
   }

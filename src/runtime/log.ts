@@ -31,7 +31,6 @@ export class Log implements AsyncDisposable {
   readonly #logger: Logger;
   readonly #leaseMs: number;
   readonly #publisher: Publisher;
-  readonly #publishing = new Set<Promise<unknown>>();
   readonly #workers = new Set<Worker>();
   #closed: Promise<void> | undefined;
   #app: AppSpec | undefined;
@@ -58,18 +57,12 @@ export class Log implements AsyncDisposable {
   /** Durable when it resolves. The same (source, id) again is one fact: `duplicate`. Throws ID_CONFLICT on other content. */
   publish(event: NewEvent): Promise<Receipt> {
     if (this.#closed !== undefined) return Promise.reject(closed());
-    return this.#track(this.#publisher.publish(event));
+    return this.#publisher.publish(event);
   }
   /** All or none, in order. At most 10,000 events. */
   publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
     if (this.#closed !== undefined) return Promise.reject(closed());
-    return this.#track(this.#publisher.publishAll(events));
-  }
-  #track<T>(publishing: Promise<T>): Promise<T> {
-    this.#publishing.add(publishing);
-    const forget = (): void => void this.#publishing.delete(publishing);
-    publishing.then(forget, forget);
-    return publishing;
+    return this.#publisher.publishAll(events);
   }
 
   /** A finite read of history, up to the head as it is now. */
@@ -147,7 +140,7 @@ export class Log implements AsyncDisposable {
   async #close(): Promise<void> {
     const grace = Promise.withResolvers<void>();
     const timer = this.#store.env.after(limits.closeGraceMs, grace.resolve);
-    await Promise.race([Promise.allSettled(this.#publishing), grace.promise]);
+    await Promise.race([this.#publisher.idle(), grace.promise]);
     timer.cancel();
     await Promise.allSettled([...this.#workers].map((worker) => worker.stop()));
     await this.#store.release();

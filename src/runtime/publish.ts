@@ -18,6 +18,9 @@ export class Publisher {
   readonly #env: Env;
   readonly #source: string;
   readonly #uuid: () => string;
+  /** Calls that have not been answered yet, and who waits for the last of them. */
+  #open = 0;
+  #idle: (() => void)[] = [];
 
   constructor(log: EventLog, env: Env, source: string) {
     this.#log = log;
@@ -27,12 +30,34 @@ export class Publisher {
   }
 
   async publish(event: NewEvent): Promise<Receipt> {
-    const startedMs = this.#env.monotonic();
-    const encoded = encodeEvent(event, this.#context());
-    const [appended] = await this.#log.append([encoded]);
-    return this.#receipt(encoded, appended as Appended, startedMs);
+    this.#open++;
+    try {
+      const startedMs = this.#env.monotonic();
+      const encoded = encodeEvent(event, this.#context());
+      const [appended] = await this.#log.append([encoded]);
+      return this.#receipt(encoded, appended as Appended, startedMs);
+    } finally {
+      this.#answered();
+    }
   }
   async publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
+    this.#open++;
+    try {
+      return await this.#publishAll(events);
+    } finally {
+      this.#answered();
+    }
+  }
+  /** Resolves when no call waits for its answer. */
+  idle(): Promise<void> {
+    if (this.#open === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+  #answered(): void {
+    if (--this.#open === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
     if (events.length > limits.batchEventsMax) {
       throw new FactlogError(
         "EVENT_TOO_LARGE",
