@@ -35,19 +35,15 @@ export async function enrol(
     );
   }
   const definition = definitionOfSpec(spec);
-  const known = (await ledger.tally()).find((each) => each.name === spec.name);
-  const added =
-    known === undefined
-      ? definition.types
-      : definition.types.filter((type) => !known.types.some((each) => each.type === type));
-  const start = known === undefined ? await startOfNew(log, spec, definition.types) : await startOfAdded(log, added);
+  const known = (await ledger.tally()).some((each) => each.name === spec.name);
+  // Which types are added the ledger knows when it gets there: a place is named for each, in case it is one.
+  const start = known ? await head(log, definition.types) : await startOfNew(log, spec, definition.types);
   return ledger.command({ kind: "define", name: spec.name, definition, ...start, ...(reinstate ? { reinstate } : {}) });
 }
 
-async function startOfAdded(log: EventLog, types: readonly string[]): Promise<Start> {
-  if (types.length === 0) return { start: new Map(), baseline: new Map() };
-  const count = await log.count(types);
-  return { start: count.heads, baseline: count.appended };
+async function head(log: EventLog, types: readonly string[]): Promise<Start> {
+  const { heads, appended } = await log.count(types);
+  return { start: heads, baseline: appended };
 }
 
 /** Where a new subscription starts, and how many events of each type lie before that. */
