@@ -29,7 +29,7 @@ import { Lanes } from "./lanes.ts";
 import { Reader } from "./reader.ts";
 import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
-import { type Batch, type Delivery, identityOf, type Lane, SlotWork } from "./slot-work.ts";
+import { type Batch, type Delivery, identityOf, freshDelivery, type Lane, SlotWork } from "./slot-work.ts";
 import { suspectingNoneToCome, type SuspectTurns } from "./suspects.ts";
 
 /** What a runner needs of the process around it. */
@@ -255,18 +255,7 @@ export class Runner implements SlotOwner {
   accept(slot: SlotWork, event: StoredEvent): void {
     const since = this.enrolment.since.get(event.type)?.get(slot.lease.slot) ?? 0;
     if (event.position <= since) return;
-    const delivery: Delivery = {
-      slot,
-      event,
-      key: this.laneKey(event),
-      lane: undefined,
-      settled: false,
-      row: undefined,
-      failures: 0,
-      crashes: 0,
-      scope: 0,
-      redriven: false,
-    };
+    const delivery = freshDelivery(slot, event, this.laneKey(event));
     slot.add(delivery);
     if (slot.closedBefore(event.position)) {
       delivery.settled = true;
@@ -275,7 +264,7 @@ export class Runner implements SlotOwner {
     if (this.#capabilities.dedupe !== "retained" && this.#repeated(slot, event)) {
       delivery.settled = true;
       slot.countClosed(event.type, "duplicate");
-      return;
+      return this.world.settler.touch(slot, this);
     }
     if (delivery.key !== undefined && slot.busy.has(delivery.key)) return this.#settlements.holdBack(delivery);
     this.enqueue(delivery);
