@@ -40,13 +40,15 @@ function settledBy(history: History, sub: SubPlan): Settled {
       doubtful.add(op.position);
     }
   }
+  const met = new Set<string>();
   for (const event of history.final.events) {
     if (state === undefined || !isOwed(state, sub, event)) continue;
+    // Where a fact may stand twice, its first place decides; the others are repeats.
+    if (met.has(event.id)) continue;
+    met.add(event.id);
     if (rowsOf.has(`${event.slot}.${event.position}`) || isFiltered(sub, event)) notDone.add(event.id);
-    else if (!doubtful.has(event.position) && !done.has(event.id)) done.set(event.id, event);
+    else if (!doubtful.has(event.position)) done.set(event.id, event);
   }
-  // Where a fact may stand twice, one of them may wait while the other is done.
-  if (!history.dedupes) for (const id of done.keys()) notDone.delete(id);
   return { done, notDone, sure: history.final.drained };
 }
 function isOwed(state: SubState, sub: SubPlan, event: StoredFact): boolean {

@@ -150,13 +150,13 @@ function bounds(history: History): Violation[] {
         detail: `${op.sub} ${op.id}: attempt ${op.attempt}`,
       });
     }
-    const name = `${op.sub} ${op.position}`;
+    const name = `${op.sub} ${op.position} ${op.id}`;
     runs.set(name, [...(runs.get(name) ?? []), op]);
   }
   const redrives = operations(history).filter((op) => op.act === "redrive" && op.outcome !== "fail");
   for (const [name, list] of runs) {
-    const redriven = redrives.filter((op) => `${op.sub} ${op.position}` === name);
-    const { sub, id } = list[0] as Deliver;
+    const { sub, id, position } = list[0] as Deliver;
+    const redriven = redrives.filter((op) => op.sub === sub && op.position === position);
     if (!history.zombies && redriven.length === 0) found.push(...forgotten(name, list));
     const died = list.filter((run) => run.died === true).length;
     const deathsMax = (plans.get(sub)?.crashesMax ?? 0) * (1 + redriven.length) + 1;
