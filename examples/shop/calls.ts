@@ -30,3 +30,10 @@ export type News =
   | { readonly kind: "held"; readonly call: Call };
 
 export const customerOf = (orderId: string): string => orderId.slice(0, orderId.lastIndexOf("-"));
+export const nameOf = (call: Call): string => `${call.effect} ${call.orderId}`;
+
+/** The first call under each name. */
+export function firstOf(calls: readonly Call[], name: (call: Call) => string): readonly Call[] {
+  const known = new Set<string>();
+  return calls.filter((call) => known.size < known.add(name(call)).size);
+}

@@ -1,12 +1,14 @@
 /** What the drill adds to the summary. */
 import type { Call } from "./calls.ts";
-import type { Kill, Story } from "./drill.ts";
+import { type Kill, roles, type Story } from "./drill.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Summary } from "./summary.ts";
 
-/** Calls that a worker process may have in flight: four subscriptions of 16, the default. */
-const concurrency = 64;
-export const repeatedCallsMax = (story: Story): number => story.kills.length * concurrency;
+/** Calls that a process may have in flight for each of its subscriptions: the default. */
+const concurrency = 16;
+/** A call is made again only where its caller was killed before it could settle. */
+export const repeatedCallsMax = ({ kills }: Story): number =>
+  kills.reduce((sum, { role }) => sum + roles[role].length * concurrency, 0);
 
 export interface DrillSummary extends Summary {
   /** `redelivered`: calls of the killed process that were made again by another. */

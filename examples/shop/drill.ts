@@ -11,19 +11,24 @@ import type { Stage } from "./stage.ts";
 const purchasesMin = 300;
 /** The depot refuses orders of more CDs than this, until somebody mends it. */
 const cdsPerParcel = 10;
+/** Where the chapters end, as parts of the input. The rest comes while the forecast catches up. */
+const parts = { opening: 0.03, warehouseDown: 0.1, killing: 0.04, history: 0.9 } as const;
+/** Orders placed around a kill, at most: what a killed process may have been doing is repeated one by one. */
+const ordersPerKillMax = 500;
 
-/** The processes that are killed, and what they work on: two share the shop, the warehouse has its own. */
-const workers: Readonly<Record<string, readonly string[]>> = {
+/** Two processes share the work of the shop, one is the warehouse. */
+export const roles = {
   "worker-1": ["payment", "shipping", "notification", "loyalty"],
   "worker-2": ["payment", "shipping", "notification", "loyalty"],
   warehouse: ["warehouse"],
-};
+} as const;
+export type Role = keyof typeof roles;
 
 export interface Kill {
-  readonly role: string;
+  readonly role: Role;
   readonly pid: number;
 }
-/** What the drill did; what came of it is in the evidence. */
+/** What the drill did. What came of it is in the evidence. */
 export interface Story {
   readonly kills: readonly Kill[];
   /** Orders published for the second time. */
@@ -38,143 +43,120 @@ export class Drill {
   readonly #input: Input;
   readonly #say: (text: string) => void;
   readonly #publishers: readonly PublisherProcess[];
-  readonly #crew = new Map<string, Child>();
+  readonly #workers = new Map<Role, Child>();
   readonly #kills: Kill[] = [];
   #placed = 0;
   #publishedAgain = 0;
 
   /** Throws InputError where the input is too small for the story. */
   constructor(stage: Stage, input: Input, narrator: Narrator) {
-    const poison = input.purchases.some((purchase) => purchase.cds > cdsPerParcel);
-    if (input.purchases.length < purchasesMin || !poison) {
-      throw new InputError(`the drill needs ${purchasesMin} purchases, one of them of more than ${cdsPerParcel} CDs`);
+    const { path, purchases } = input;
+    const history = purchases.slice(0, Math.floor(purchases.length * parts.history));
+    if (purchases.length < purchasesMin || !history.some((purchase) => purchase.cds > cdsPerParcel)) {
+      throw new InputError(
+        `the drill needs ${purchasesMin} purchases, and an early one of more than ${cdsPerParcel} CDs`,
+      );
     }
     this.#stage = stage;
     this.#input = input;
     this.#say = (text) => narrator.say(text);
-    this.#publishers = ["web-1", "web-2"].map(
-      (role) => new PublisherProcess(stage.crew, role, input.path, stage.signal),
-    );
+    this.#publishers = ["web-1", "web-2"].map((role) => new PublisherProcess(stage.crew, role, path, stage.signal));
+    stage.receiver.watch((counts) => narrator.progress(counts, purchases.length));
   }
 
   async play(): Promise<Story> {
     await this.#open();
-    const backlog = await this.#warehouseStops();
-    this.#say("processes are killed with SIGKILL, each while a call of its own is being served:");
-    for (const [role, part] of [
-      ["worker-1", 0.14],
-      ["warehouse", 0.18],
-      ["worker-2", 0.22],
-    ] as const)
-      await this.#kill(role, part);
-    await this.#finishHistory();
-    const poison = await this.#mendPoison();
-    await this.#attachForecast();
+    const backlog = await this.#stopTheWarehouse();
+    this.#say("workers are killed with SIGKILL, each in the middle of a call:");
+    for (const role of ["worker-1", "warehouse", "worker-2"] as const) await this.#kill(role);
+    await this.#finishTheHistory();
+    const poison = await this.#mendThePoison();
+    await this.#attachTheForecast();
     return { kills: this.#kills, publishedAgain: this.#publishedAgain, backlog, poison };
   }
 
   async #open(): Promise<void> {
     this.#stage.receiver.takeParcelsOf(cdsPerParcel);
-    for (const role of Object.keys(workers)) this.#start(role);
+    for (const role of Object.keys(roles) as Role[]) this.#start(role);
     await Promise.all([this.#stage.shared("payment", 2), this.#stage.shared("warehouse", 1)]);
-    this.#say(`the shop is open: ${[...this.#crew].map(([role, { pid }]) => `${role} (${pid})`).join(", ")}.`);
-    this.#say("two web servers send every order, so each arrives twice.");
-    await this.#publishTo(0.03);
+    const processes = [...this.#workers].map(([role, { pid }]) => `${role} (${pid})`).join(", ");
+    this.#say(`the shop is open: ${processes}; and two web servers, each of which publishes every order`);
+    await this.#publishTo(parts.opening);
+    await this.#stage.receiver.served("reserve", Math.floor(this.#placed / 2));
   }
 
-  async #warehouseStops(): Promise<number> {
+  async #stopTheWarehouse(): Promise<number> {
     const { receiver } = this.#stage;
-    await this.#crew.get("warehouse")?.end();
-    this.#say("02:00  the warehouse is down. Customers go on buying:");
-    await this.#publishTo(0.1);
+    await this.#workers.get("warehouse")?.end();
+    this.#say("02:00  the warehouse is down; customers go on buying");
+    await this.#publishTo(parts.warehouseDown);
     await receiver.served("charge", this.#placed);
-    const [status] = (await this.#stage.log.operator.status()).filter((each) => each.name === "warehouse");
-    const backlog = status?.pending ?? 0;
-    this.#say(
-      `       ${n(receiver.counts.charge)} orders are charged, ${n(receiver.counts.reserve)} reserved, ${n(backlog)} wait for the warehouse.`,
-    );
+    const { pending } = await this.#stage.statusOf("warehouse");
+    this.#say(`       ${n(receiver.counts.charge)} orders are charged, ${n(pending)} wait for the warehouse`);
     this.#start("warehouse");
     await this.#stage.settled(["warehouse"]);
-    this.#say(
-      `03:00  the warehouse is back, began where it had left off, and has caught up: ${n(receiver.counts.reserve)} reserved.`,
-    );
-    return backlog;
+    this.#say("03:00  the warehouse is back, went on where it had stopped, and has caught up");
+    return pending;
   }
 
-  /** While the orders up to this part of the input come in. */
-  async #kill(role: string, part: number): Promise<void> {
-    const victim = this.#crew.get(role);
-    if (victim === undefined) return;
-    const inFlight = this.#stage.receiver.hold(victim.pid, 3);
-    const published = this.#publishTo(part);
-    const { effect, orderId } = await inFlight;
-    await victim.end("SIGKILL");
-    this.#kills.push({ role, pid: victim.pid });
-    const { pid } = this.#start(role);
-    this.#say(`       ${role} (${victim.pid}) died in the middle of "${effect} ${orderId}"; ${pid} takes its place.`);
-    await published;
+  /** Kills the process while it waits for the answer to a call, with orders coming in. */
+  async #kill(role: Role): Promise<void> {
+    const orders = Math.min(this.#input.purchases.length * parts.killing, ordersPerKillMax);
+    const victim = this.#workers.get(role);
+    if (victim === undefined) throw new Error(`${role} does not run`);
+    const killed = this.#stage.receiver.hold(victim.pid, 3).then(async (call) => {
+      await victim.end("SIGKILL");
+      this.#kills.push({ role, pid: victim.pid });
+      const { pid } = this.#start(role);
+      this.#say(`       ${role} (${victim.pid}) died in "${call.effect} ${call.orderId}"; (${pid}) takes its place`);
+    });
+    await Promise.all([killed, this.#publishUpTo(this.#placed + Math.floor(orders))]);
     await this.#stage.shared("payment", 2);
     await this.#stage.settled(shop.subscriptionNames);
   }
 
-  async #finishHistory(): Promise<void> {
-    await this.#publishTo(0.9);
+  async #finishTheHistory(): Promise<void> {
+    await this.#publishTo(parts.history);
     await this.#stage.settled(shop.subscriptionNames);
-    this.#say(
-      `${n(this.#placed)} orders are placed, and each was published twice (${n(this.#publishedAgain)} repetitions came to nothing).`,
-    );
+    this.#say(`${n(this.#placed)} orders are placed; ${n(this.#publishedAgain)} more were the same once again`);
   }
 
-  /** The depot refuses large orders. Each of them stops its own customer's orders in the warehouse, and nothing else. */
-  async #mendPoison(): Promise<Story["poison"]> {
+  /** The depot refuses large orders: each stops its own customer's orders in the warehouse, and nothing else. */
+  async #mendThePoison(): Promise<Story["poison"]> {
     const { operator } = this.#stage.log;
-    const expected = new Set(
-      this.#history()
-        .filter((each) => each.cds > cdsPerParcel)
-        .map((each) => each.customerId),
-    ).size;
-    const [status] = (await operator.status()).filter((each) => each.name === "warehouse");
-    let [dead, example] = [0, ""];
-    for await (const letter of operator.deadLetters({ subscription: "warehouse" })) {
-      dead++;
-      example ||= `${letter.eventId}: ${letter.attempts.at(-1)?.error.split("\n")[0]}`;
-    }
-    this.#say(
-      `${n(dead)} dead letters in the warehouse, with ${n(status?.held ?? 0)} later orders of the same customers behind them; all others went on.`,
-    );
-    this.#say(`       ${example}`);
+    const large = this.#input.purchases.slice(0, this.#placed).filter((purchase) => purchase.cds > cdsPerParcel);
+    const letters = await Array.fromAsync(operator.deadLetters({ subscription: "warehouse" }));
+    const { held } = await this.#stage.statusOf("warehouse");
+    this.#say(`dead letters in the warehouse: ${n(letters.length)}; waiting behind them: ${n(held)}; all else went on`);
+    this.#say(`       ${letters[0]?.eventId}: ${letters[0]?.attempts.at(-1)?.error.split("\n")[0]}`);
     this.#stage.receiver.takeParcelsOf(null);
-    const { redriven } = await operator.redrive({ subscription: "warehouse" }, { confirm: dead });
+    const { redriven } = await operator.redrive({ subscription: "warehouse" }, { confirm: letters.length });
     await this.#stage.settled(shop.subscriptionNames);
-    this.#say(
-      `       the depot is mended, ${n(redriven)} dead letters are redriven, and what waited has followed in order.`,
-    );
-    return { expected, dead, redriven };
+    this.#say("       the depot is mended, the dead letters are redriven, and what waited has followed in order");
+    return { expected: new Set(large.map((purchase) => purchase.customerId)).size, dead: letters.length, redriven };
   }
 
-  async #attachForecast(): Promise<void> {
-    this.#say(
-      `another team attaches a forecast to the history of ${n(this.#placed)} orders, while customers go on buying:`,
-    );
-    this.#crew.set("forecast", this.#stage.crew.start("forecast", "worker.ts", ["forecast"]));
+  async #attachTheForecast(): Promise<void> {
+    this.#say(`another team attaches a forecast to the history, while customers go on buying`);
+    this.#stage.crew.start("forecast", "worker.ts", ["--app", "forecast"]);
     await this.#publishTo(1);
     await this.#stage.settled([...shop.subscriptionNames, ...forecast.subscriptionNames]);
-    this.#say(`       the forecast has seen all ${n(this.#placed)} orders, and the shop did not notice.`);
+    this.#say(`       the forecast has seen all ${n(this.#placed)} orders; the shop has not noticed`);
   }
 
-  #history() {
-    return this.#input.purchases.slice(0, this.#placed);
-  }
-  #start(role: string): Child {
-    const child = this.#stage.crew.start(role, "worker.ts", ["shop", ...(workers[role] ?? [])]);
-    this.#crew.set(role, child);
+  #start(role: Role): Child {
+    const child = this.#stage.crew.start(role, "worker.ts", ["--lease", "2s", ...roles[role]]);
+    this.#workers.set(role, child);
     return child;
   }
-  /** Both web servers send the orders up to this part of the input. Resolves when all are durable. */
-  async #publishTo(part: number): Promise<void> {
-    const range = { from: this.#placed, to: Math.floor(this.#input.purchases.length * part) };
-    this.#placed = range.to;
-    const placed = await Promise.all(this.#publishers.map((publisher) => publisher.place(range)));
+  #publishTo(part: number): Promise<void> {
+    return this.#publishUpTo(Math.floor(this.#input.purchases.length * part));
+  }
+  /** Both web servers send the purchases up to this one. Resolves when all are durable. */
+  async #publishUpTo(to: number): Promise<void> {
+    const from = this.#placed;
+    this.#placed = to;
+    const placed = await Promise.all(this.#publishers.map((publisher) => publisher.place({ from, to })));
     this.#publishedAgain += placed.reduce((sum, { repeated }) => sum + repeated, 0);
   }
 }

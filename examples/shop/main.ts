@@ -1,5 +1,5 @@
 /** The example shop: `npm start`, or `npm start -- --help`. */
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { Drill } from "./drill.ts";
 import { type DrillSummary, repeatedCallsMax, withStory } from "./drill-summary.ts";
@@ -42,7 +42,10 @@ async function main(flags: Flags): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => over.abort(new Interrupted()));
   const stage = await Stage.open(over);
   try {
-    narrator.say(`${n(input.purchases.length)} purchases of ${input.path}. The log is ${stage.log.description}`);
+    narrator.say(`${n(input.purchases.length)} purchases of ${relative(process.cwd(), input.path)}`);
+    narrator.say(`the log is ${stage.log.description}`);
+    const url = `sqlite:${relative(process.cwd(), stage.database)}`;
+    narrator.say(`look into it from another terminal: npx factlog status --url ${url} (once: npm run build)`);
     const summary = await (flags.drill ? playDrill(stage, input, narrator) : sell(stage, input, narrator, flags));
     if (flags.json) console.log(JSON.stringify(summary));
     else report(summary, narrator);

@@ -38,7 +38,7 @@ export class Narrator {
       this.#clear();
       this.#shown = `          ${text}`;
       this.#out.write(this.#shown);
-    } else if (tenth > this.#tenth) {
+    } else if (tenth > this.#tenth && tenth < 10) {
       this.#tenth = tenth;
       this.say(text);
     }

@@ -1,30 +1,26 @@
 /** Whether effects came in the order of their facts, key by key. */
-import { type Call, customerOf } from "./calls.ts";
+import { type Call, customerOf, type Effect, firstOf, nameOf } from "./calls.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Purchase } from "./input.ts";
 import type { Tables } from "./tables.ts";
 
 /** How many did not. */
 export function orderViolations({ calls, tables, orders }: Evidence, purchases: readonly Purchase[]): number {
-  const inInput = placesOf(purchases.map((purchase) => purchase.orderId));
+  const inInput = placesOf(purchases.map(orderOf));
   const inLog = placesOf(orders);
-  const firstCalls = new Map(calls.toReversed().map((call) => [`${call.effect} ${call.orderId}`, call] as const));
-  const first = calls.filter((call) => firstCalls.get(`${call.effect} ${call.orderId}`) === call);
-  const ordersOf = (effect: Call["effect"]) =>
-    first.filter((call) => call.effect === effect).map((call) => call.orderId);
+  const first = firstOf(calls, nameOf);
+  const called = (effect: Effect): string[] => first.filter((call) => call.effect === effect).map(orderOf);
   return (
     overtaken(orders, inInput) +
-    overtaken(ordersOf("charge"), inLog) +
-    overtaken(ordersOf("reserve"), inLog) +
-    overtaken(
-      tables.loyalty.map((row) => row.orderId),
-      inLog,
-    ) +
+    overtaken(called("charge"), inLog) +
+    overtaken(called("reserve"), inLog) +
+    overtaken(tables.loyalty.map(orderOf), inLog) +
     wrongSums(tables.loyalty) +
     tooEarly(first)
   );
 }
 
+const orderOf = ({ orderId }: { readonly orderId: string }): string => orderId;
 const placesOf = (orderIds: readonly string[]): ReadonlyMap<string, number> =>
   new Map(orderIds.map((orderId, place) => [orderId, place]));
 
@@ -52,8 +48,9 @@ function wrongSums(rows: Tables["loyalty"]): number {
 /** Orders shipped before they were charged and reserved, and letters before the order was shipped. */
 function tooEarly(firstCalls: readonly Call[]): number {
   const done = new Set<string>();
-  return firstCalls.filter(({ effect, orderId }) => {
-    done.add(`${effect} ${orderId}`);
+  return firstCalls.filter((call) => {
+    const { effect, orderId } = call;
+    done.add(nameOf(call));
     if (effect === "ship") return !done.has(`charge ${orderId}`) || !done.has(`reserve ${orderId}`);
     return effect === "mail" && !done.has(`ship ${orderId}`);
   }).length;

@@ -38,9 +38,11 @@ export class ReceiverProcess {
   takeParcelsOf(cdsMax: number | null): void {
     this.#tell({ kind: "parcel", cdsMax });
   }
-  /** `hear` is called when there are new counts. */
-  watch(hear: (counts: Counts) => void): void {
-    this.#news.addEventListener("counts", () => hear(this.counts));
+  /** `hear` is called when there are new counts, until the answer is called. */
+  watch(hear: (counts: Counts) => void): () => void {
+    const listener = (): void => hear(this.counts);
+    this.#news.addEventListener("counts", listener);
+    return () => this.#news.removeEventListener("counts", listener);
   }
 
   #tell(order: Order): void {

@@ -89,6 +89,6 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => tell({ kind: "ready", port: (server.address() as AddressInfo).port }));
 process.on("message", (order: Order) => receiver.obey(order));
-// It outlives the workers on Ctrl-C, and never its parent.
-process.on("SIGINT", () => {});
+// A signal may reach the whole family: the receiver stays for the workers that finish their calls, but not without its parent.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
 process.on("disconnect", () => process.exit());

@@ -11,10 +11,11 @@ import { type Placed, placeOrders } from "./web.ts";
 /** Resolves when every order is placed, paid, reserved, shipped, and announced to its customer. The workers stay. */
 export async function runShop(stage: Stage, input: Input, narrator: Narrator, processes: boolean): Promise<void> {
   const { path, purchases } = input;
-  stage.receiver.watch((counts) => narrator.progress(counts, purchases.length));
+  const stopWatching = stage.receiver.watch((counts) => narrator.progress(counts, purchases.length));
   const placed = processes ? await inProcesses(stage, path, purchases.length) : await inThisProcess(stage, input);
   narrator.say(`${n(placed.stored)} orders are placed, each durable from the moment its customer was told so.`);
   await stage.settled(shop.subscriptionNames);
+  stopWatching();
   narrator.say("every order is paid, reserved and shipped, and its customer has a letter.");
 }
 
@@ -24,7 +25,7 @@ async function inThisProcess(stage: Stage, input: Input): Promise<Placed> {
 }
 
 function inProcesses(stage: Stage, path: string, count: number): Promise<Placed> {
-  for (const name of shop.subscriptionNames) stage.crew.start(name, "worker.ts", ["shop", name]);
+  for (const name of shop.subscriptionNames) stage.crew.start(name, "worker.ts", [name]);
   return new PublisherProcess(stage.crew, "web", path, stage.signal).place({ from: 0, to: count });
 }
 

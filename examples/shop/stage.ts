@@ -1,5 +1,5 @@
 /** What every run stands on: a fresh folder with an empty log and the shop's tables, the receiver, and a crew. */
-import { type App, type Log, openLog } from "factlog";
+import { type App, type Log, openLog, type SubscriptionStatus } from "factlog";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -14,7 +14,6 @@ export class Stage {
   readonly folder: string;
   /** The file of the log, and of the shop's own tables. */
   readonly database: string;
-  readonly url: string;
   readonly log: Log;
   readonly crew: Crew;
   readonly receiver: ReceiverProcess;
@@ -26,7 +25,6 @@ export class Stage {
   private constructor(folder: string, log: Log, crew: Crew, receiver: ReceiverProcess, over: AbortController) {
     this.folder = folder;
     this.database = join(folder, "shop.db");
-    this.url = urlOf(folder);
     this.log = log;
     this.crew = crew;
     this.receiver = receiver;
@@ -62,20 +60,24 @@ export class Stage {
   }
   /** Resolves when so many processes share the work of a subscription. */
   shared(name: string, processes: number): Promise<void> {
-    return this.#until(async () => {
-      const status = await this.log.operator.status();
-      return status.find((each) => each.name === name)?.workers === processes;
-    });
+    return this.#until(async () =>
+      (await this.log.operator.status()).some((each) => each.name === name && each.workers === processes),
+    );
+  }
+  async statusOf(name: string): Promise<SubscriptionStatus> {
+    const status = (await this.log.operator.status()).find((each) => each.name === name);
+    if (status === undefined) throw new Error(`nobody has started ${name} yet`);
+    return status;
   }
   /** The log says what is so when it is asked. */
   async #until(isSo: () => Promise<boolean>): Promise<void> {
     while (!(await isSo())) await wait(lookEveryMs, undefined, { signal: this.signal });
   }
 
-  /** Lets every process finish what it is doing, the receiver last. */
+  /** Lets every process finish what it is doing. What the receiver has answered is on disk. */
   async endProcesses(): Promise<void> {
     await this.crew.end(this.receiver.child);
-    await this.receiver.child.end();
+    await this.receiver.child.end("SIGKILL");
   }
   /** Ends what still runs and leaves nothing behind, unless `keep`. */
   async close(keep: boolean): Promise<void> {

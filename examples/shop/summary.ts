@@ -1,5 +1,5 @@
 /** What really happened, compared with what was to happen. */
-import { type Call, effects } from "./calls.ts";
+import { type Call, effects, firstOf, nameOf } from "./calls.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Purchase } from "./input.ts";
 import type { Totals } from "./oracle.ts";
@@ -47,16 +47,16 @@ export interface Run {
 
 export function summarise({ evidence, purchases, expected, repeatedCallsMax, seconds }: Run): Summary {
   const { calls, tables, events, deliveries, dead, complaints } = evidence;
-  const once = [...new Map(calls.map((call) => [call.key, call])).values()];
-  const totals = totalsOf(once);
+  const served = firstOf(calls, (call) => call.key);
+  const totals = totalsOf(served);
   const facts = {
     events,
     deliveries,
-    distinctEffects: once.length,
-    repeatedCalls: calls.length - once.length,
+    distinctEffects: served.length,
+    repeatedCalls: calls.length - served.length,
     lost: lost(evidence, purchases),
     duplicateEffects:
-      second(once.map(nameOf)) + second(tables.loyalty.map(orderOf)) + second(tables.letters.map(orderOf)),
+      repeats(served.map(nameOf)) + repeats(tables.loyalty.map(orderOf)) + repeats(tables.letters.map(orderOf)),
     orderViolations: orderViolations(evidence, purchases),
     dead,
     conservation: complaints.length === 0,
@@ -65,30 +65,30 @@ export function summarise({ evidence, purchases, expected, repeatedCallsMax, sec
     expected: { ...expected, dollars: dollarsOf(expected) },
     seconds,
   };
-  const faults = [
-    ...(["lost", "duplicateEffects", "orderViolations", "dead"] as const)
-      .filter((name) => facts[name] !== 0)
-      .map((name) => `${name} is ${facts[name]}, not 0`),
-    ...(["purchases", "cds", "cents"] as const)
-      .filter((name) => facts[name] !== expected[name])
-      .map((name) => `${name} are ${facts[name]}, the input has ${expected[name]}`),
-    ...(facts.repeatedCalls > repeatedCallsMax
-      ? [`${facts.repeatedCalls} calls were repeated, not ${repeatedCallsMax} or fewer`]
-      : []),
-    ...(events === expected.purchases * factsPerOrder
-      ? []
-      : [`the log has ${events} facts, not ${factsPerOrder} an order`]),
-    ...complaints,
-  ];
+  const faults = [...complaints, ...faultsOf(facts, repeatedCallsMax)];
   return { ok: faults.length === 0, faults, ...facts };
+}
+
+function faultsOf(facts: Omit<Summary, "ok" | "faults">, repeatedCallsMax: number): string[] {
+  const { expected, events, repeatedCalls } = facts;
+  const notZero = (["lost", "duplicateEffects", "orderViolations", "dead"] as const).filter(
+    (name) => facts[name] !== 0,
+  );
+  const notAsInput = (["purchases", "cds", "cents"] as const).filter((name) => facts[name] !== expected[name]);
+  const faults = [
+    ...notZero.map((name) => `${name} is ${facts[name]}, not 0`),
+    ...notAsInput.map((name) => `${name} is ${facts[name]}, the input has ${expected[name]}`),
+  ];
+  if (repeatedCalls > repeatedCallsMax) faults.push(`repeatedCalls is ${repeatedCalls}, more than ${repeatedCallsMax}`);
+  const eventsExpected = expected.purchases * factsPerOrder;
+  if (events !== eventsExpected) faults.push(`events is ${events}, not ${eventsExpected}`);
+  return faults;
 }
 
 /** Placed, captured, reserved, shipped. */
 const factsPerOrder = 4;
-const nameOf = (call: Call): string => `${call.effect} ${call.orderId}`;
 const orderOf = (row: { readonly orderId: string }): string => row.orderId;
-/** How many are there for the second time, or the third. */
-const second = (names: readonly string[]): number => names.length - new Set(names).size;
+const repeats = (names: readonly string[]): number => names.length - new Set(names).size;
 
 function lost({ calls, tables }: Evidence, purchases: readonly Purchase[]): number {
   const done = new Set([
