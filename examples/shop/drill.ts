@@ -68,7 +68,7 @@ export class Drill {
     await this.#open();
     const backlog = await this.#stopTheWarehouse();
     this.#say("workers are killed with SIGKILL, each in the middle of a call:");
-    for (const role of ["worker-1", "warehouse", "worker-2"] as const) await this.#kill(role);
+    for (const role of ["warehouse", "worker-1", "worker-2"] as const) await this.#kill(role);
     await this.#finishTheHistory();
     const poison = await this.#mendThePoison();
     await this.#attachTheForecast();
@@ -78,7 +78,7 @@ export class Drill {
   async #open(): Promise<void> {
     this.#stage.receiver.takeParcelsOf(cdsPerParcel);
     for (const role of Object.keys(roles) as Role[]) this.#start(role);
-    await Promise.all([this.#stage.shared("payment", 2), this.#stage.shared("warehouse", 1)]);
+    await this.#shared();
     const processes = [...this.#workers].map(([role, { pid }]) => `${role} (${pid})`).join(", ");
     this.#say(`the shop is open: ${processes}; and two web servers, each of which publishes every order`);
     await this.#publishTo(parts.opening);
@@ -111,7 +111,7 @@ export class Drill {
       this.#say(`       ${role} (${victim.pid}) died in "${call.effect} ${call.orderId}"; (${pid}) takes its place`);
     });
     await Promise.all([killed, this.#publishUpTo(this.#placed + Math.floor(orders))]);
-    await this.#stage.shared("payment", 2);
+    await this.#shared();
     await this.#stage.settled(shop.subscriptionNames);
   }
 
@@ -148,6 +148,10 @@ export class Drill {
     const child = this.#stage.crew.start(role, "worker.ts", ["--lease", "2s", ...roles[role]]);
     this.#workers.set(role, child);
     return child;
+  }
+  /** Resolves when everybody has a share of the work again. */
+  async #shared(): Promise<void> {
+    await Promise.all(shop.subscriptionNames.map((name) => this.#stage.shared(name, name === "warehouse" ? 1 : 2)));
   }
   #publishTo(part: number): Promise<void> {
     return this.#publishUpTo(Math.floor(this.#input.purchases.length * part));
