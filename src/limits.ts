@@ -31,6 +31,8 @@ export const limits = {
   publishesWaitingMax: 100_000,
   /** Events in one group commit: bounds how long the event loop stands still. */
   commitEventsMax: 4_096,
+  /** Their data, characters: large events make it smaller. */
+  commitBytesMax: 4 * 1024 * 1024,
 
   attemptsMax: 8,
   crashesMax: 5,

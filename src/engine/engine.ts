@@ -8,7 +8,7 @@ export interface Engine {
   readonly ledger: Ledger;
   /** One line for people: where it is and how durable. */
   readonly description: string;
-  /** Checks of the store itself, for `doctor`: one entry per finding; empty where all is well. */
+  /** Checks of the store itself, for `doctor`: one entry per check, with its figures; `ok: false` where something is wrong. */
   inspect(): Promise<readonly Finding[]>;
 }
 export interface Finding {

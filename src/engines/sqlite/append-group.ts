@@ -19,54 +19,65 @@ interface Call {
 /** Appends that wait together: one member of the write queue, whatever their number. */
 export class AppendGroup {
   readonly #store: Store;
+  readonly #requireOpen: () => void;
   #open: Group | undefined;
   #waiting = 0;
 
-  constructor(store: Store) {
+  /** `requireOpen` throws where nothing may be appended any more. */
+  constructor(store: Store, requireOpen: () => void) {
     this.#store = store;
+    this.#requireOpen = requireOpen;
   }
 
-  /** Rejects with BUSY where too much waits already. */
+  /** One promise per call and no more: they are most of what a publish costs beside its row. */
   append(batch: readonly EncodedEvent[]): Promise<readonly Appended[]> {
-    if (this.#waiting > 0 && this.#waiting + batch.length > limits.publishesWaitingMax)
-      return Promise.reject(tooMany());
     return new Promise((resolve, reject) => {
-      this.#groupFor(batch.length).calls.push({ batch, resolve, reject, places: [], error: undefined });
+      this.#requireOpen();
+      if (this.#waiting > 0 && this.#waiting + batch.length > limits.publishesWaitingMax) throw tooMany();
+      this.#groupFor(batch).calls.push({ batch, resolve, reject, places: [], error: undefined });
       this.#waiting += batch.length;
     });
   }
 
   /** The group that still takes calls; a full one has gone its way. */
-  #groupFor(size: number): Group {
+  #groupFor(batch: readonly EncodedEvent[]): Group {
+    const weight = weightOf(batch);
     const open = this.#open;
-    if (open !== undefined && !open.started && open.size + size <= limits.commitEventsMax) {
-      open.size += size;
+    if (open !== undefined && !open.started && open.weight + weight <= limits.commitEventsMax) {
+      open.events += batch.length;
+      open.weight += weight;
       return open;
     }
-    const group = new Group(this.#store, size, (settled) => (this.#waiting -= settled));
+    const group = new Group(this.#store, batch.length, weight, (settled) => (this.#waiting -= settled));
     this.#store.submit(group);
     this.#open = group;
     return group;
   }
 }
 
+/** In events of an average size: so that many, or so many bytes, fill a transaction. */
+function weightOf(batch: readonly EncodedEvent[]): number {
+  let chars = 0;
+  for (const { data } of batch) chars += data.length;
+  return Math.max(batch.length, (chars * limits.commitEventsMax) / limits.commitBytesMax);
+}
+
 class Group implements Write {
   readonly full = true;
   readonly savepoint = false;
   readonly calls: Call[] = [];
+  /** Takes no more calls. */
   started = false;
-  size: number;
+  events: number;
+  weight: number;
   readonly #store: Store;
   readonly #settled: (events: number) => void;
 
-  constructor(store: Store, size: number, settled: (events: number) => void) {
+  constructor(store: Store, events: number, weight: number, settled: (events: number) => void) {
     this.#store = store;
-    this.size = size;
+    this.events = events;
+    this.weight = weight;
     this.#settled = settled;
-  }
-
-  weight(): number {
-    return this.size;
   }
 
   run(): void {
@@ -79,7 +90,7 @@ class Group implements Write {
   }
 
   committed(): void {
-    this.#settled(this.size);
+    this.#settled(this.events);
     for (const { resolve, reject, places, error } of this.calls) {
       if (error === undefined) resolve(places);
       else reject(error);
@@ -87,7 +98,8 @@ class Group implements Write {
   }
 
   failed(error: unknown): void {
-    this.#settled(this.size);
+    this.started = true;
+    this.#settled(this.events);
     for (const { reject } of this.calls) reject(error);
   }
 

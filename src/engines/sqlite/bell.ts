@@ -84,17 +84,19 @@ export class Bell {
         resolve();
       };
       const waiter: Waiter = { wake: finish };
+      this.#listen();
+      if (!this.#closed && this.#path !== undefined) this.#lookSafely();
       const now = signal.aborted || this.#closed || this.head > (this.#heard.get(signal) ?? this.#lastHeard);
-      const timer = now ? undefined : this.#env.after(maxMs, finish);
+      const timer = now ? undefined : this.#env.after(maxMs, finish, { upkeep: true });
       if (now) return finish();
       this.#waiters.add(waiter);
       signal.addEventListener("abort", finish, { once: true });
-      this.#listen();
       this.#poll();
     });
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.wakeAll();
     this.#watcher?.close();
@@ -103,7 +105,7 @@ export class Bell {
   }
 
   #listen(): void {
-    if (this.#watching !== "not yet") return;
+    if (this.#watching !== "not yet" || this.#closed) return;
     this.#watching = "impossible";
     if (this.#path === undefined) return;
     try {
@@ -130,12 +132,13 @@ export class Bell {
   #poll(): void {
     if (this.#path === undefined || this.#pollTimer !== undefined || this.#waiters.size === 0) return;
     const waitMs = this.#watching === "yes" ? limits.wakeMaxMs : this.#pollMs;
-    this.#pollTimer = this.#env.after(waitMs, () => {
+    const look = (): void => {
       this.#pollTimer = undefined;
       this.#pollMs = Math.min(this.#pollMs * 2, limits.wakeMaxMs);
       this.#lookSafely();
       this.#poll();
-    });
+    };
+    this.#pollTimer = this.#env.after(waitMs, look, { upkeep: true });
   }
 
   #stopPolling(): void {

@@ -126,8 +126,9 @@ function bindable(value: unknown): Bindable {
   if (value === null || typeof value === "number" || typeof value === "bigint" || typeof value === "string")
     return value;
   if (value instanceof Uint8Array) return value;
+  if (value instanceof Date) return value.toISOString();
   throw new FactlogError(
     "INVALID_OPTION",
-    `a value of ctx.write is ${value === undefined ? "undefined" : `of type ${typeof value}`}: give a string, number, bigint, boolean, null or Uint8Array.`,
+    `a value of ctx.write is ${value === undefined ? "undefined" : `of type ${typeof value}`}: give a string, number, bigint, boolean, null, Date or Uint8Array.`,
   );
 }

@@ -26,18 +26,12 @@ export class SqliteLog implements EventLog {
       slots: store.identity.slots,
     };
     this.#pages = new Pages(store.db, store.reader, store.bell);
-    this.#group = new AppendGroup(store);
+    this.#group = new AppendGroup(store, () => this.#requireOpen());
     store.use();
   }
 
-  /** Not async: one promise per call is what a hundred thousand calls a second can pay for. */
   append(batch: readonly EncodedEvent[]): Promise<readonly Appended[]> {
-    try {
-      this.#requireOpen();
-      return this.#group.append(batch);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#group.append(batch);
   }
 
   async read(request: ReadRequest): Promise<ReadPage> {

@@ -89,6 +89,7 @@ export class Leases {
 
   #beat(session: number, { leaseMs, serves }: LeaseRequest): number {
     if (this.#sql.beat.run(leaseMs, JSON.stringify(serves), session).changes === 1) return session;
+    this.#store.locks?.drop(session);
     throw new FactlogError("LEASE_LOST", "this session was declared dead by others: join anew.");
   }
 

@@ -18,8 +18,12 @@ export class SessionLocks {
     this.#path = path;
   }
 
-  /** Takes the lock of a new session. Before the session's row can be seen by others. */
+  /**
+   * Takes the lock of a new session. Before the session's row can be seen by others; again, with the same number, where
+   * that transaction came to nothing.
+   */
   hold(session: number): void {
+    if (this.#mine.has(session)) return;
     const db = new Database(this.#file(session), { timeoutMs: lockTimeoutMs });
     try {
       db.exec("BEGIN EXCLUSIVE");

@@ -77,7 +77,7 @@ export class Store {
       this.submit({
         full: options.full,
         savepoint: true,
-        weight: () => options.weight ?? 0,
+        weight: options.weight ?? 0,
         run: () => {
           result = run();
         },
@@ -114,16 +114,17 @@ export class Store {
       try {
         return look();
       } finally {
-        this.db.exec("COMMIT");
+        if (this.db.inTransaction) this.db.exec("COMMIT");
       }
     });
   }
 
-  /** Fail stop: everything that waits and every later call is rejected. */
+  /** Fail stop: everything that waits and every later call is rejected; what others could wait for is let go. */
   fail(cause: unknown): void {
-    this.#failure ??= { cause };
+    if (this.#failure !== undefined) return;
+    this.#failure = { cause };
     this.queue.abandon(storeError(cause, this.location.path));
-    this.bell.wakeAll();
+    this.#close();
   }
 
   use(): void {
@@ -133,10 +134,18 @@ export class Store {
   /** Waits for what is in flight; with the last user gone, closes the file. */
   async leave(): Promise<void> {
     await this.queue.idle();
-    if (--this.#users > 0) return;
+    if (--this.#users === 0) this.#close();
+  }
+
+  /** Closing may fail on a disk that failed: SQLite recovers at the next opening. */
+  #close(): void {
     this.bell.close();
-    this.db.close();
     this.locks?.close();
+    try {
+      this.db.close();
+    } catch (error) {
+      if (this.#failure === undefined) throw storeError(error, this.location.path);
+    }
   }
 
   #undo(mark: number): void {

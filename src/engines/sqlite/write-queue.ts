@@ -11,7 +11,7 @@ export interface Write {
   /** Guarded by a savepoint of its own, so that what it throws harms no other member. Without: it leaves nothing behind. */
   readonly savepoint: boolean;
   /** Events it will append, about: the size of a transaction is bounded by their sum. */
-  weight(): number;
+  readonly weight: number;
   /** Does its work in the open transaction. What it throws rejects it alone. */
   run(): void;
   /** After COMMIT. */
@@ -101,7 +101,7 @@ export class WriteQueue {
     let weight = 0;
     let count = 0;
     for (const write of this.#waiting) {
-      weight += write.weight();
+      weight += write.weight;
       if (count > 0 && weight > limits.commitEventsMax) break;
       count++;
     }
