@@ -21,6 +21,21 @@ export interface Delivery {
   /** A dead session may have been running it. */
   suspect?: true;
 }
+/** Of an event that nobody has tried to deliver yet. */
+export function freshDelivery(slot: SlotWork, event: StoredEvent, key: string | undefined): Delivery {
+  return {
+    slot,
+    event,
+    key,
+    lane: undefined,
+    settled: false,
+    row: undefined,
+    failures: 0,
+    crashes: 0,
+    scope: 0,
+    redriven: false,
+  };
+}
 /** The right to a row. `started`: its row says running, under this token. */
 export interface RowHold {
   token: number;
