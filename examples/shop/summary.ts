@@ -17,6 +17,8 @@ export interface Summary {
   readonly distinctEffects: number;
   /** Calls under a key that was used before: a receiver that honours the key answers them without acting again. */
   readonly repeatedCalls: number;
+  /** What kills explain: 16 for each subscription of each killed process, which is what it may have in flight. */
+  readonly repeatedCallsMax: number;
   /** Effects that a purchase should have had and has not. */
   readonly lost: number;
   /** Effects of a purchase under a second key, and second rows of a purchase in the shop's own tables. */
@@ -54,6 +56,7 @@ export function summarise({ evidence, purchases, expected, repeatedCallsMax, sec
     deliveries,
     distinctEffects: served.length,
     repeatedCalls: calls.length - served.length,
+    repeatedCallsMax,
     lost: lost(evidence, purchases),
     duplicateEffects:
       repeats(served.map(nameOf)) + repeats(tables.loyalty.map(orderOf)) + repeats(tables.letters.map(orderOf)),
@@ -65,12 +68,12 @@ export function summarise({ evidence, purchases, expected, repeatedCallsMax, sec
     expected: { ...expected, dollars: dollarsOf(expected) },
     seconds,
   };
-  const faults = [...complaints, ...faultsOf(facts, repeatedCallsMax)];
+  const faults = [...complaints, ...faultsOf(facts)];
   return { ok: faults.length === 0, faults, ...facts };
 }
 
-function faultsOf(facts: Omit<Summary, "ok" | "faults">, repeatedCallsMax: number): string[] {
-  const { expected, events, repeatedCalls } = facts;
+function faultsOf(facts: Omit<Summary, "ok" | "faults">): string[] {
+  const { expected, events, repeatedCalls, repeatedCallsMax } = facts;
   const notZero = (["lost", "duplicateEffects", "orderViolations", "dead"] as const).filter(
     (name) => facts[name] !== 0,
   );
