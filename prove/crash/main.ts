@@ -1,0 +1,50 @@
+/**
+ * Crash loop: two publishers and three workers as processes on one file, SIGKILL for one after the other at random
+ * moments. `npm run crash -- --cycles 300 [--round N] [--seed S] [--json]`
+ */
+import type { Violation } from "../../sim/checker/history.ts";
+import { Random } from "../../sim/random.ts";
+import { conclude, optionsOf } from "../options.ts";
+import { type Round, round } from "./round.ts";
+
+/** A file takes so many cycles, then another is begun: the check holds all of a file's history in memory. */
+const options = optionsOf({ cycles: 50, round: 300 });
+/** Below it the run proved nothing. */
+const ackedPerCycleMin = 5;
+
+const startedMs = performance.now();
+const random = new Random(options.seed);
+const rounds: Round[] = [];
+for (let left = options.cycles; left > 0; left -= options.round) {
+  rounds.push(await round(Math.min(left, options.round), random.fork()));
+  if (!options.json) console.log(JSON.stringify({ ...rounds.at(-1), violations: rounds.at(-1)?.violations.length }));
+}
+
+const violations = rounds.flatMap((each) => each.violations);
+const sum = (pick: (one: Round) => number): number => rounds.reduce((total, one) => total + pick(one), 0);
+const count = (...anomalies: readonly string[]): number =>
+  violations.filter(({ anomaly }: Violation) => anomalies.includes(anomaly)).length;
+const acked = sum((one) => one.acked);
+const isVoid = acked < options.cycles * ackedPerCycleMin || options.cycles === 0;
+
+for (const { invariant, anomaly, detail } of violations.slice(0, 20)) console.log(`${invariant} ${anomaly}: ${detail}`);
+if (violations.length > 0) console.log(`seed=${options.seed} (kills are at real moments: no run is the same)`);
+if (isVoid) console.log(`void: ${acked} acknowledged in ${options.cycles} cycles`);
+conclude(
+  {
+    ok: violations.length === 0 && !isVoid,
+    cycles: options.cycles,
+    acked,
+    unknown: sum((one) => one.unknown),
+    effects: sum((one) => one.effects),
+    repeatedCalls: sum((one) => one.repeatedCalls),
+    lost: count("lost-write", "unseen"),
+    duplicateEffects: count("duplicate"),
+    orderViolations: count("nonmonotonic-poll"),
+    dead: sum((one) => one.dead),
+    violations: violations.length,
+    cyclesPerSecond: Math.round((options.cycles / sum((one) => one.killSeconds)) * 10) / 10,
+    seconds: Math.round((performance.now() - startedMs) / 100) / 10,
+  },
+  options.json,
+);

@@ -1,0 +1,122 @@
+import { DatabaseSync } from "node:sqlite";
+import { writeFileSync } from "node:fs";
+import { check } from "../../sim/checker/check.ts";
+import type { History, Op, Publish, Violation } from "../../sim/checker/history.ts";
+import type { Random } from "../../sim/random.ts";
+import { type Log, openLog } from "../../src/index.ts";
+import { eventually, inDirectory, pause } from "../scratch.ts";
+import { Cast } from "./cast.ts";
+import { finalOf } from "./final.ts";
+import { plan } from "./plan.ts";
+import { runsOf } from "./record.ts";
+
+export interface Round {
+  readonly acked: number;
+  readonly unknown: number;
+  readonly effects: number;
+  readonly repeatedCalls: number;
+  readonly dead: number;
+  readonly killSeconds: number;
+  readonly violations: readonly Violation[];
+}
+
+/** Mean wait between two kills; restarts take longer than that when the machine is busy. */
+const meanWaitMs = 90;
+const upWithinMs = 60_000;
+const drainWithinMs = 120_000;
+
+/** Kills `cycles` times on one file, lets everything drain, and looks at what is left. */
+export function round(cycles: number, random: Random): Promise<Round> {
+  return inDirectory(async (path) => {
+    const [file, witness] = [path("log.db"), path("witness")];
+    writeFileSync(witness, "");
+    await prepare(file);
+    const cast = new Cast(file, witness, random);
+    try {
+      if (!(await eventually(() => cast.areUp, upWithinMs))) throw new Error("the processes did not start");
+      const startedMs = performance.now();
+      while (cast.killed.size < cycles) {
+        await pause(random.waitMs(meanWaitMs));
+        await cast.killOne();
+        if (cast.complaints.length > 0) throw new Error(cast.complaints.join("\n"));
+      }
+      const killSeconds = (performance.now() - startedMs) / 1_000;
+      const drainDetail = await settle(file, cast);
+      return await judge(file, witness, cast, drainDetail, killSeconds);
+    } finally {
+      await cast.end();
+    }
+  });
+}
+
+/** The log, and the table that handlers write: without any key, so that it would take a row twice. */
+async function prepare(file: string): Promise<void> {
+  await (await openLog(`sqlite:${file}`)).close();
+  const own = new DatabaseSync(file, { timeout: 5_000 });
+  own.exec("CREATE TABLE effect(sub TEXT NOT NULL, id TEXT NOT NULL, run INTEGER NOT NULL)");
+  own.close();
+}
+
+/** No more kills: publishers finish, workers drain and go. What is still owed, in words; "" when nothing is. */
+async function settle(file: string, cast: Cast): Promise<string> {
+  if (!(await eventually(() => cast.areUp || cast.complaints.length > 0, upWithinMs)))
+    return "processes did not start again";
+  await cast.stopPublishers();
+  const log = await openLog(`sqlite:${file}`);
+  try {
+    await eventually(async () => (await owed(log)) === "" || cast.complaints.length > 0, drainWithinMs);
+    return await owed(log);
+  } finally {
+    await log.close();
+    await cast.stopWorkers();
+  }
+}
+async function owed(log: Log): Promise<string> {
+  const subscriptions = await log.operator.status();
+  return subscriptions
+    .filter(({ depth, dead, held }) => depth + dead + held > 0)
+    .map(({ name, depth, dead, held }) => `${name}: ${depth} open, ${dead} dead, ${held} held`)
+    .join("; ");
+}
+
+async function judge(
+  file: string,
+  witness: string,
+  cast: Cast,
+  drainDetail: string,
+  killSeconds: number,
+): Promise<Round> {
+  const publishes = [...cast.publishes.values()].flatMap(({ ops }) => ops);
+  const runs = runsOf(witness, cast.killed);
+  const final = await finalOf(file, drainDetail === "", drainDetail);
+  const history: History = {
+    dedupes: true,
+    totalOrder: true,
+    redefined: false,
+    zombies: false,
+    plan,
+    ops: [...publishes, ...runs],
+    final,
+    hopeless: new Set(),
+    killers: new Set(),
+  };
+  const complaints = cast.complaints.map((detail) => ({ invariant: "I13", anomaly: "process-failed", detail }));
+  return {
+    acked: eventsWith(publishes, "ok"),
+    unknown: eventsWith(publishes, "unknown"),
+    effects: final.effects?.length ?? 0,
+    repeatedCalls: repeatsOf(runs),
+    dead: final.rows.filter(({ state }) => state === "dead").length,
+    killSeconds,
+    violations: [...check(history), ...complaints],
+  };
+}
+
+function eventsWith(publishes: readonly Publish[], outcome: Publish["outcome"]): number {
+  return publishes.reduce((sum, op) => sum + (op.outcome === outcome ? op.events.length : 0), 0);
+}
+/** Calls of the outside beyond the first for each delivery: what at-least-once means in figures. */
+function repeatsOf(runs: readonly Op[]): number {
+  const calls = runs.flatMap((op) => (op.op === "effect" ? [op.key] : []));
+  return calls.length - new Set(calls).size;
+}

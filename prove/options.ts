@@ -1,0 +1,37 @@
+import { parseArgs } from "node:util";
+
+/** What all scripts here take, and whole numbers of their own: `--NAME N`. */
+export function optionsOf<Name extends string>(
+  numbers: Readonly<Record<Name, number>>,
+): Readonly<Record<Name, number>> & { readonly json: boolean; readonly seed: number } {
+  const names = [...Object.keys(numbers), "seed"];
+  const { values } = parseArgs({
+    options: {
+      json: { type: "boolean", default: false },
+      ...Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
+    },
+  });
+  const given = values as Readonly<Record<string, string | boolean | undefined>>;
+  const numberOf = (name: string, fallback: number): number => {
+    const value = given[name] === undefined ? fallback : Number(given[name]);
+    if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} takes a whole number`);
+    return value;
+  };
+  const own = Object.entries<number>(numbers).map(([name, fallback]) => [name, numberOf(name, fallback)] as const);
+  return {
+    ...(Object.fromEntries(own) as Record<Name, number>),
+    json: given["json"] === true,
+    seed: numberOf("seed", Date.now() % 1_000_000_000),
+  };
+}
+
+/** The last words of a script: one JSON line or one for people. */
+export function conclude(summary: { readonly ok: boolean } & Readonly<Record<string, unknown>>, json: boolean): void {
+  if (json) console.log(JSON.stringify(summary));
+  else {
+    const { ok, ...figures } = summary;
+    const told = Object.entries(figures).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+    console.log(`${ok ? "ok" : "NOT OK"}: ${told.join(", ")}`);
+  }
+  process.exitCode = summary.ok ? 0 : 1;
+}
