@@ -31,6 +31,8 @@ export interface Report {
 export interface RunOptions {
   readonly logger?: Parameters<typeof Scene.open>[1];
   /** Called when all is set up and nothing has run. */
+  /** Virtual time of the first phase, whatever was done in it. */
+  readonly phaseOneMs?: number;
   readonly prepare?: (scene: Scene, lives: Lives, clients: Clients) => void;
 }
 
@@ -47,7 +49,10 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Rep
     clients.begin();
     // What is published late is worked off in the second phase, and counts too.
     const enough = (): boolean => scene.count >= plan.ops * 0.7 || scene.facts >= plan.ops * 0.3;
-    await scene.world.run(enough, firstPhaseMaxMs);
+    const { phaseOneMs } = options;
+    await (phaseOneMs === undefined
+      ? scene.world.run(enough, firstPhaseMaxMs)
+      : scene.world.run(() => false, phaseOneMs));
     const { drained, detail } = await healed(scene, lives, clients);
     await allLeave(scene, lives);
     stopSampling();
