@@ -1,12 +1,17 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { sqlite, type SqliteOptions } from "../../../src/engines/sqlite/index.ts";
 import { openStore, type Store } from "../../../src/engines/sqlite/store.ts";
 import { realEnv, type Env } from "../../../src/env.ts";
+import type { Order } from "./programs/child.ts";
 
 /** A fresh directory that goes with the test. */
 export function directory(t: TestContext): string {
@@ -45,3 +50,42 @@ export async function openBeneath(t: TestContext, path: string, env: Env = realE
 
 /** Minutes of monotonic time pass in milliseconds. */
 export const hurried = (factor: number): Env => ({ ...realEnv, monotonic: () => realEnv.monotonic() * factor });
+
+/** Another process on the same file. */
+export class Child {
+  readonly process: ChildProcessWithoutNullStreams;
+  readonly #answers: AsyncIterator<string>;
+
+  private constructor(path: string) {
+    this.process = spawn(process.execPath, [program("child"), path]);
+    this.process.stderr.pipe(process.stderr);
+    this.#answers = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
+  }
+
+  static async on(t: TestContext, path: string): Promise<Child> {
+    const child = new Child(path);
+    t.after(() => child.end("SIGKILL"));
+    assert.equal(await child.#answer(), "ready");
+    return child;
+  }
+
+  async tell<T>(order: Order): Promise<T> {
+    this.process.stdin.write(`${JSON.stringify(order)}\n`);
+    return (await this.#answer()) as T;
+  }
+
+  /** Resolves when it has ended: by the signal, or by itself as soon as it has no more to do. */
+  async end(signal?: NodeJS.Signals): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const ended = once(this.process, "exit");
+    if (signal === undefined) this.process.stdin.end();
+    else this.process.kill(signal);
+    await ended;
+  }
+
+  async #answer(): Promise<unknown> {
+    const { value, done } = await this.#answers.next();
+    if (done === true) throw new Error("the child ended without an answer");
+    return JSON.parse(value) as unknown;
+  }
+}
