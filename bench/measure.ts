@@ -65,7 +65,9 @@ export async function perSecond(count: number, work: () => Promise<unknown>): Pr
 }
 
 /** The garbage of one contestant is not to be collected on the time of the next. */
-export const collect = (): void => void globalThis.gc?.();
+export function collect(): void {
+  globalThis.gc?.();
+}
 
 /** A fresh directory, gone afterwards. */
 export async function inDirectory<T>(use: (path: (name: string) => string) => Promise<T>): Promise<T> {
