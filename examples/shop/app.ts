@@ -5,9 +5,10 @@
  *                         +-> warehouse -> StockReserved   -+-> shipping -> OrderShipped -> notification
  *                         +-> loyalty
  *
- * Three kinds of effects, each of which happens once however often a handler runs:
- * - the next fact (`ctx.emit`) and rows in the shop's own tables (`ctx.write`) are committed with the end of the delivery;
- * - what the outside world does is asked for under `ctx.idempotencyKey`, which stays the same when a delivery is repeated.
+ * A handler may run more than once; what it does happens once:
+ * - the next fact (`ctx.emit`), rows in the shop's own tables (`ctx.write`) and `ctx.state` are committed together with the
+ *   end of the delivery;
+ * - the outside world is asked under `ctx.idempotencyKey`, which is the same at every run, so that it can tell a repetition.
  */
 import { defineApp, defineSubscription, sql } from "factlog";
 import { z } from "zod";

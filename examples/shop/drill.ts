@@ -111,8 +111,8 @@ export class Drill {
       this.#say(`       ${role} (${victim.pid}) died in "${call.effect} ${call.orderId}"; (${pid}) takes its place`);
     });
     await Promise.all([killed, this.#publishUpTo(this.#placed + Math.floor(orders))]);
-    await this.#shared();
     await this.#stage.settled(shop.subscriptionNames);
+    await this.#shared();
   }
 
   async #finishTheHistory(): Promise<void> {

@@ -7,7 +7,7 @@ import { gather } from "./evidence.ts";
 import { type Input, InputError, readInput } from "./input.ts";
 import { n, Narrator } from "./narrator.ts";
 import { expectedTotals } from "./oracle.ts";
-import { report } from "./report.ts";
+import { textOf } from "./report.ts";
 import { keepSelling, runShop } from "./run-shop.ts";
 import { Stage } from "./stage.ts";
 import { type Run, summarise, type Summary } from "./summary.ts";
@@ -35,29 +35,32 @@ interface Flags {
   readonly path: string;
 }
 
-async function main(flags: Flags): Promise<number> {
+/** Undefined: interrupted. */
+async function play(flags: Flags): Promise<Summary | undefined> {
   const input = readInput(flags.path);
   const narrator = new Narrator(flags.json ? process.stderr : process.stdout);
   const over = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => over.abort(new Interrupted()));
   const stage = await Stage.open(over);
+  // What went wrong is worth a look.
+  let keep = true;
   try {
     narrator.say(`${n(input.purchases.length)} purchases of ${relative(process.cwd(), input.path)}`);
     narrator.say(`the log is ${stage.log.description}`);
     const url = `sqlite:${relative(process.cwd(), stage.database)}`;
     narrator.say(`look into it from another terminal: npx factlog status --url ${url} (once: npm run build)`);
     const summary = await (flags.drill ? playDrill(stage, input, narrator) : sell(stage, input, narrator, flags));
-    if (flags.json) console.log(JSON.stringify(summary));
-    else report(summary, narrator);
-    return summary.ok ? 0 : 1;
+    keep = flags.keep || !summary.ok;
+    return summary;
   } catch (error) {
     if (!over.signal.aborted) throw error;
     if (!(over.signal.reason instanceof Interrupted)) throw over.signal.reason;
-    narrator.say("interrupted: everything that was placed is in the log.");
-    return flags.once || flags.drill ? 130 : 0;
+    keep = flags.keep;
+    narrator.say("interrupted: everything that was placed is in the log");
+    return undefined;
   } finally {
-    await stage.close(flags.keep);
-    narrator.say(flags.keep ? `what is left is in ${stage.folder}` : "nothing is left of this run (--keep keeps it).");
+    await stage.close(keep);
+    narrator.say(keep ? `what is left is in ${stage.folder}` : "nothing is left of this run (--keep keeps it)");
   }
 }
 
@@ -106,7 +109,11 @@ function flagsOf(args: readonly string[]): Flags | undefined {
 try {
   const flags = flagsOf(process.argv.slice(2));
   if (flags === undefined) console.log(help);
-  else process.exitCode = await main(flags);
+  else {
+    const summary = await play(flags);
+    if (summary !== undefined) console.log(flags.json ? JSON.stringify(summary) : textOf(summary));
+    process.exitCode = summary === undefined ? (flags.once || flags.drill ? 130 : 0) : summary.ok ? 0 : 1;
+  }
 } catch (error) {
   const isUsage = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
   if (!(error instanceof InputError || isUsage)) throw error;

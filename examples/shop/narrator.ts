@@ -15,20 +15,8 @@ export class Narrator {
   }
 
   say(text: string): void {
-    const time = `${this.seconds.toFixed(1).padStart(6)} s`;
-    this.#print(
-      text
-        .split("\n")
-        .map((line, index) => `${index === 0 ? time : " ".repeat(time.length)}  ${line}`)
-        .join("\n"),
-    );
-  }
-  print(text: string): void {
-    this.#print(text);
-  }
-  #print(text: string): void {
     this.#clear();
-    this.#out.write(`${text}\n`);
+    this.#out.write(`${this.seconds.toFixed(1).padStart(6)} s  ${text}\n`);
   }
   /** On a terminal the last line is kept up to date; elsewhere there is a line every tenth of the way. */
   progress(counts: Counts, orders: number): void {

@@ -1,11 +1,11 @@
 /** The summary for people. */
 import type { DrillSummary } from "./drill-summary.ts";
-import { n, type Narrator } from "./narrator.ts";
+import { n } from "./narrator.ts";
 import type { Summary } from "./summary.ts";
 
-export function report(summary: Summary | DrillSummary, narrator: Narrator): void {
+export function textOf(summary: Summary | DrillSummary): string {
   const { expected } = summary;
-  narrator.print(`
+  return `
                         happened   should have
   purchases    ${right(n(summary.purchases))} ${right(n(expected.purchases))}
   CDs          ${right(n(summary.cds))} ${right(n(expected.cds))}
@@ -21,7 +21,7 @@ export function report(summary: Summary | DrillSummary, narrator: Narrator): voi
   dead             ${right(n(summary.dead))}   dead letters
   conservation     ${right(summary.conservation ? "holds" : "BROKEN")}   every fact is accounted for
 ${"kills" in summary ? ofDrill(summary) : ""}
-  ${summary.ok ? "ok" : `NOT OK: ${summary.faults.join("; ")}`} after ${summary.seconds} s`);
+  ${summary.ok ? "ok" : `NOT OK: ${summary.faults.join("; ")}`} after ${summary.seconds} s`;
 }
 
 function ofDrill({ kills, shareByPid, maxKeysInFlight, poison, forecast }: DrillSummary): string {
