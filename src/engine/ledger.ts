@@ -130,6 +130,8 @@ export interface SlotState {
   readonly claim: PositionNumber;
   /** Unreported events at or below it may have been running when a session died. 0: none. */
   readonly suspect: PositionNumber;
+  /** Position at or below which a type does not count in this slot; 0 where absent. Renewed only while nobody holds it. */
+  readonly since: ReadonlyMap<string, PositionNumber>;
   /** Keys with at least one row that holds them. */
   readonly busy: readonly string[];
   /** Where the log does not dedupe: (source, id) settled in this slot within the window. */

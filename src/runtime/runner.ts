@@ -16,7 +16,7 @@ import type {
 } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import type { EventDefinition } from "../event/define.ts";
-import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
+import type { EncodedEvent, Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { announceWith } from "./announce.ts";
@@ -51,8 +51,6 @@ export interface Enrolment {
   readonly sub: number;
   readonly gen: number;
   readonly revision: number;
-  /** Positions at or below which a type does not count, per slot. */
-  readonly since: ReadonlyMap<string, ReadonlyMap<Slot, PositionNumber>>;
 }
 
 /**
@@ -253,8 +251,7 @@ export class Runner implements SlotOwner {
   // ── events come in ──
   /** A matching event of a slot, in order of position. */
   accept(slot: SlotWork, event: StoredEvent): void {
-    const since = this.enrolment.since.get(event.type)?.get(slot.lease.slot) ?? 0;
-    if (event.position <= since) return;
+    if (event.position <= (slot.since.get(event.type) ?? 0)) return;
     const delivery = freshDelivery(slot, event, this.laneKey(event));
     slot.add(delivery);
     if (slot.closedBefore(event.position)) {

@@ -94,6 +94,8 @@ export class SlotWork {
   /** Keys that rows hold, with the number of this process's row inserts not recorded yet. */
   readonly busy: Map<string, number> = new Map();
   readonly seen: Set<string>;
+  /** Positions at or below which a type does not count. */
+  readonly since: SlotState["since"];
   #low: PositionNumber;
   readonly #open = new Fifo<Delivery>();
   #loaded: Ranges;
@@ -110,6 +112,7 @@ export class SlotWork {
     this.suspect = state.suspect;
     this.#loaded = state.ranges;
     this.seen = new Set(state.seen);
+    this.since = state.since;
     for (const key of state.busy) this.busy.set(key, 0);
   }
 

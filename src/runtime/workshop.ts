@@ -72,12 +72,11 @@ export class Workshop {
     const enrolled: EnrolledRunner[] = [];
     for (const spec of specs) {
       const entry = await enrol(log, ledger, spec);
-      const since = entry.since;
       enrolled.push(
         new EnrolledRunner(
           this.#store,
           this.#session.leaseMs,
-          new Runner(this.#world(source), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision, since }),
+          new Runner(this.#world(source), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision }),
         ),
       );
     }

@@ -149,8 +149,10 @@ export const defineChecks: readonly Check[] = [
       const paid = async (): Promise<unknown> => (await tallyOf(ledger, sub)).types.find(({ type }) => type === "Paid");
       assert.deepEqual(await paid(), { type: "Paid", since: new Map(), baseline: 0, matched: 4 });
       const start = new Map([[0, 60]]);
-      const { since } = await define(ledger, {}, { reinstate: true, start, baseline: new Map([["Paid", 9]]) });
+      const { since, gen } = await define(ledger, {}, { reinstate: true, start, baseline: new Map([["Paid", 9]]) });
       assert.deepEqual(since.get("Paid"), start);
+      const [loaded] = await ledger.load([{ sub, gen, slot: 0 }]);
+      assert.deepEqual(loaded?.since.get("Paid"), 60);
       assert.deepEqual(await paid(), { type: "Paid", since: start, baseline: 5, matched: 4 });
     },
   },

@@ -17,9 +17,11 @@ export const loadChecks: readonly Check[] = [
         { sub, gen, slot: 1 },
       ]);
       const fresh = { ranges: [], suspect: 0, busy: [], seen: [] };
+      const since = (position: number): ReadonlyMap<string, number> =>
+        new Map(["Placed", "Paid"].map((type) => [type, position]));
       assert.deepEqual(states, [
-        { slot: { sub, gen, slot: 0 }, low: 0, claim: 0, ...fresh },
-        { slot: { sub, gen, slot: 1 }, low: 40, claim: 40, ...fresh },
+        { slot: { sub, gen, slot: 0 }, low: 0, claim: 0, since: since(0), ...fresh },
+        { slot: { sub, gen, slot: 1 }, low: 40, claim: 40, since: since(40), ...fresh },
       ]);
       const one = await define(
         ledger,

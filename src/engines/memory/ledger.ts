@@ -45,12 +45,14 @@ export class MemoryLedger implements Ledger {
       if (row === undefined) throw notThere(`slot ${slot} of subscription ${sub}`);
       const since = env.now() - limits.dedupeWindowMs;
       const rows = [...row.rows.values()];
+      const { types } = store.subscriptions.get(sub)!;
       return {
         slot: { sub, gen, slot },
         low: row.low,
         ranges: row.ranges,
         claim: row.claim,
         suspect: row.suspect,
+        since: new Map([...types].map(([type, entry]) => [type, entry.since.get(slot) ?? 0])),
         busy: [...new Set(rows.filter(({ holds }) => holds).map(({ key }) => key))],
         seen: [...row.seen].filter(([, atMs]) => atMs >= since).map(([identity]) => identity),
       };

@@ -12,6 +12,7 @@ import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
 import { notThere } from "./command.ts";
 import { tallyNumber } from "./counters.ts";
 import type { Cell, Database } from "./database.ts";
+import { decodeStart } from "./definition.ts";
 import { decodeRanges } from "./ranges.ts";
 import { rowStates, stateNumber } from "./rows.ts";
 import type { Store } from "./store.ts";
@@ -56,6 +57,7 @@ function prepare(db: Database) {
       `SELECT key FROM factlog_delivery INDEXED BY factlog_delivery_key
        WHERE ${ofSlot} AND holds = 1 ORDER BY key LIMIT 1`,
     ),
+    since: db.prepare<[string, string]>("SELECT type, since FROM factlog_counted WHERE sub = ? AND gen = ?"),
     seen: db.prepare<[string]>(`SELECT identity FROM factlog_seen WHERE ${ofSlot} AND at_ms >= ? ORDER BY at_ms`),
     one: db.prepare<DeliveryCells>(`SELECT ${columns} FROM factlog_delivery WHERE ${ofSlot} AND position = ?`),
     due: db.prepare<DeliveryCells>(
@@ -96,6 +98,7 @@ export class Queries {
       ranges: decodeRanges(ranges, low),
       claim,
       suspect,
+      since: new Map(this.#sql.since.all(sub, gen).map(([type, since]) => [type, decodeStart(since).get(slot) ?? 0])),
       busy: this.#busyKeys(ref),
       seen: this.#sql.seen.all(sub, gen, slot, sinceMs).map(([identity]) => identity),
     };
