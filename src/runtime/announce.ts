@@ -18,12 +18,12 @@ export function announceWith(runner: Runner, delivery: Delivery, event: EncodedE
         };
   return new Promise((resolve, reject) => {
     runner.world.settler.submit({ kind: "announce", fence, event }, (result) => {
+      if (result.status === "refused") return reject(result.refused?.error as Error);
       if (result.status !== "ok") {
         reject(
           new FactlogError(
             "LEASE_LOST",
             `${runner.spec.name} no longer holds this delivery: ${event.type} was not announced.`,
-            { cause: result.refused?.error },
           ),
         );
         return;

@@ -14,6 +14,7 @@ export class Claims {
   #stalled = false;
   #steadySinceMs = 0;
   #startedTo: PositionNumber = 0;
+  #wantedTo: PositionNumber = 0;
 
   constructor(env: Env, totalOrder: boolean) {
     this.#env = env;
@@ -27,10 +28,13 @@ export class Claims {
   /** The claim that the next record of this slot is to make. */
   of(slot: SlotWork): PositionNumber {
     const started = this.#totalOrder ? this.#startedTo : slot.startedTo;
-    return Math.max(started, slot.low) + this.#ahead;
+    const wanted = this.#totalOrder ? this.#wantedTo : slot.wantedTo;
+    return Math.max(wanted, Math.max(started, slot.low) + this.#ahead);
   }
-  /** Work waits for a claim. Answers whether it was asked for already. */
-  stall(): boolean {
+  /** Work at this position waits for a claim. Answers whether one was asked for already. */
+  stall(slot: SlotWork, position: PositionNumber): boolean {
+    slot.wantedTo = Math.max(slot.wantedTo, position);
+    this.#wantedTo = Math.max(this.#wantedTo, position);
     if (this.#stalled) return true;
     this.#stalled = true;
     this.#steadySinceMs = this.#env.monotonic();

@@ -194,15 +194,16 @@ export class StateCell {
   /** Throws STATE_INVALID where the value is no JSON, too large or refused by the schema. */
   set(next: unknown): void {
     this.#check();
-    const text = JSON.stringify(next) as string | undefined;
-    if (text === undefined || Buffer.byteLength(text) > limits.stateBytesMax) {
-      throw new FactlogError(
-        "STATE_INVALID",
-        `a state is one JSON value of at most ${limits.stateBytesMax} bytes. Nothing was stored.`,
-      );
+    try {
+      const text = JSON.stringify(next) as string | undefined;
+      if (text === undefined || Buffer.byteLength(text) > limits.stateBytesMax)
+        throw new Error(`it is no JSON value of at most ${limits.stateBytesMax} bytes`);
+      validate(this.#options.schema, JSON.parse(text) as unknown, "state");
+      this.#after = text;
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new FactlogError("STATE_INVALID", `the new state cannot be kept: ${why}. Nothing was stored.`, { cause });
     }
-    validate(this.#options.schema, JSON.parse(text) as unknown, "state");
-    this.#after = text;
   }
   delete(): void {
     this.#check();

@@ -82,7 +82,12 @@ export class DueRows {
     const due = rows.filter((row) => !this.#active.has(keyOf(row.slot, row.position)));
     if (due.length > 0) return this.#enqueue(due, await this.#events(due));
     if (rows.length > 0) return;
-    const [next] = await world.ledger.deliveries({ kind: "due", slots: leases, dueMs: Number.MAX_SAFE_INTEGER, limit: 1 });
+    const [next] = await world.ledger.deliveries({
+      kind: "due",
+      slots: leases,
+      dueMs: Number.MAX_SAFE_INTEGER,
+      limit: 1,
+    });
     if (next?.dueMs !== undefined) this.at(next.dueMs);
   }
   async #events(rows: readonly DeliveryRow[]): Promise<readonly (StoredEvent | undefined)[]> {

@@ -41,7 +41,7 @@ export async function* follow<E extends AnyEventType>(
   while (!signal.aborted) {
     const owed =
       correlationId !== undefined && steps.atHead && seen.length > 0
-        ? await outstanding(engine.log, engine.ledger, seen)
+        ? await outstanding(engine.ledger, seen)
         : undefined;
     const page = await steps.next();
     for (const stored of page) if (view.shows(stored)) yield { kind: "event", event: view.decode(stored) };

@@ -1,4 +1,3 @@
-import type { EventLog } from "../engine/event-log.ts";
 import type { DeliveryRow, Ledger, Ranges, SubscriptionTally } from "../engine/ledger.ts";
 import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
 
@@ -10,7 +9,7 @@ export interface Outstanding {
 }
 
 /** Asks the ledger about each (subscription, event) that matches. For the few events of one correlation. */
-export async function outstanding(log: EventLog, ledger: Ledger, events: readonly StoredEvent[]): Promise<Outstanding> {
+export async function outstanding(ledger: Ledger, events: readonly StoredEvent[]): Promise<Outstanding> {
   const subscriptions = await ledger.tally();
   let pending = 0;
   const dead: { subscription: string; row: DeliveryRow }[] = [];
@@ -21,7 +20,7 @@ export async function outstanding(log: EventLog, ledger: Ledger, events: readonl
       else if (status !== "closed") dead.push({ subscription: subscription.name, row: status });
     }
   }
-  pending += log.capabilities.totalOrder || ledger.capabilities.sharesLog ? 0 : (await ledger.outbox(1)).length;
+  pending += ledger.capabilities.sharesLog ? 0 : (await ledger.outbox(1)).length;
   return { pending, dead };
 }
 

@@ -304,7 +304,7 @@ export class Runner implements SlotOwner {
       if (delivery === undefined) break;
       if (delivery.row === undefined && delivery.event.position > delivery.slot.claim) {
         this.#lanes.putBack(delivery);
-        this.#stallForClaim();
+        this.#stallForClaim(delivery);
         break;
       }
       this.#begin(delivery);
@@ -316,10 +316,9 @@ export class Runner implements SlotOwner {
     const { slot, event } = delivery;
     if (delivery.row !== undefined) return this.#beginRow(delivery);
     if (event.position <= slot.suspect) {
-      slot.inHand++;
       return this.world.suspects.take(delivery, () => this.#settlements.beginSuspect(delivery));
     }
-    slot.inHand++;
+    slot.hand(delivery);
     this.#claims.started(slot, event.position);
     this.#inFlight++;
     this.run(delivery);
@@ -329,7 +328,7 @@ export class Runner implements SlotOwner {
       this.#inFlight++;
       this.due.begin(delivery);
     };
-    if (delivery.crashes === 0) begin();
+    if (delivery.crashes === 0 && delivery.event.position > delivery.slot.suspectedTo) begin();
     else this.world.suspects.take(delivery, begin);
   }
   /** A suspect whose row stands takes its place in flight. */
@@ -358,7 +357,7 @@ export class Runner implements SlotOwner {
     attempt.told = true;
     attempt.context?.end(attempt.timedOut ? "HANDLER_TIMEOUT" : "SETTLED");
     const { delivery } = attempt;
-    if (delivery.row === undefined) delivery.slot.inHand--;
+    delivery.slot.unhand(delivery);
     this.#settlements.settle(delivery, outcome, effects, attempt.startedMs);
   }
   /** The delivery is over here: the next of its key may run. */
@@ -377,8 +376,8 @@ export class Runner implements SlotOwner {
   claimFor(slot: SlotWork): number {
     return this.#claims.of(slot);
   }
-  #stallForClaim(): void {
-    if (this.#claims.stall()) return;
+  #stallForClaim({ slot: wanting, event }: Delivery): void {
+    if (this.#claims.stall(wanting, event.position)) return;
     for (const slot of this.slots.values()) if (!slot.leaving) this.world.settler.urge(slot, this);
   }
 
@@ -434,9 +433,7 @@ export class Runner implements SlotOwner {
   }
   /** All slots may go, whatever still runs in them: its results are discarded. */
   surrender(): void {
-    for (const slot of this.slots.values()) {
-      slot.inHand = 0;
-      if (!slot.leaving) this.#leave(slot);
-    }
+    for (const { delivery } of this.attempts) delivery.slot.unhand(delivery);
+    for (const slot of this.slots.values()) if (!slot.leaving) this.#leave(slot);
   }
 }

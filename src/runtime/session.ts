@@ -253,7 +253,9 @@ export class Session {
       });
       workerStage.publish({ kind: "left", session: this.#id });
     } catch (error) {
-      if (!hasCode(error, "LEASE_LOST")) throw error;
+      if (mayPass(error))
+        this.#logger.warn("the store takes nothing now: others take over when this session's lease is over");
+      else if (!hasCode(error, "LEASE_LOST")) throw error;
     }
   }
   /** Stops beating without a word, as when the store has failed. */

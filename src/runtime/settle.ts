@@ -10,6 +10,7 @@ export interface SlotOwner {
   claimFor(slot: SlotWork): number;
   progressed(slot: SlotWork, change: ProgressChange, batch: Batch, result: Recorded): void;
 }
+const lostMeanwhile: Recorded = { status: "lost", freed: [], promoted: false };
 type OtherChange = Exclude<Change, ProgressChange>;
 
 /**
@@ -111,10 +112,13 @@ export class Settler {
     try {
       results = await this.#ledger.record(this.#session(), changes);
     } catch (error) {
-      for (const { slot, owner, batch } of taken) {
+      for (const { slot, owner, change, batch } of taken) {
         slot.recording = false;
-        slot.restore(batch);
-        this.#dirty.set(slot, owner);
+        if (slot.dropped) owner.progressed(slot, change, batch, lostMeanwhile);
+        else {
+          slot.restore(batch);
+          this.#dirty.set(slot, owner);
+        }
       }
       this.#others = [...others, ...this.#others];
       await this.#refused(error);

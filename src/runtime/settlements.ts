@@ -85,10 +85,10 @@ export class Settlements {
   beginSuspect(delivery: Delivery): void {
     const { slot } = delivery;
     if (slot.dropped || slot.leaving || this.#runner.stopping) {
-      slot.inHand--;
       this.#runner.world.suspects.done(delivery);
       return this.#runner.advance(delivery);
     }
+    slot.hand(delivery);
     // Claims run ahead of the head: what came after the take-over was no dead session's.
     if (delivery.event.recordedMs <= slot.heldSinceMs) delivery.suspect = true;
     this.#becomingRows.set(delivery, () =>
@@ -230,7 +230,7 @@ export class Settlements {
   }
   #becameRow(delivery: Delivery): void {
     delivery.row = { token: firstRowToken, started: true };
-    delivery.slot.inHand--;
+    delivery.slot.unhand(delivery);
     const next = this.#becomingRows.get(delivery);
     this.#becomingRows.delete(delivery);
     next?.();

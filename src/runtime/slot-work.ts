@@ -20,6 +20,8 @@ export interface Delivery {
   redriven: boolean;
   /** A dead session may have been running it. */
   suspect?: true;
+  /** User code has it, and no row says so. */
+  inHand?: boolean;
 }
 /** Of an event that nobody has tried to deliver yet. */
 export function freshDelivery(slot: SlotWork, event: StoredEvent, key: string | undefined): Delivery {
@@ -77,14 +79,17 @@ export class SlotWork {
   claim: PositionNumber;
   /** Unreported events at or below it run one at a time, with a row. */
   suspect: PositionNumber;
+  /** `suspect` as it was loaded: rows made of suspects wait for their turn as well. */
+  readonly suspectedTo: PositionNumber;
+  /** Highest position that waited for a claim. */
+  wantedTo: PositionNumber = 0;
   /** Highest position handed to user code. */
   startedTo: PositionNumber;
   /** No new work; given back once at rest. */
   leaving = false;
   /** The lease is gone: nothing of this slot may be recorded. */
   dropped = false;
-  /** Deliveries without a row that user code is running. */
-  inHand = 0;
+  #inHand = 0;
   /** A record of this slot is on its way. */
   recording = false;
   dirty = false;
@@ -110,6 +115,7 @@ export class SlotWork {
     this.startedTo = state.low;
     this.claim = state.claim;
     this.suspect = state.suspect;
+    this.suspectedTo = state.suspect;
     this.#loaded = state.ranges;
     this.seen = new Set(state.seen);
     this.since = state.since;
@@ -122,9 +128,20 @@ export class SlotWork {
   get batch(): Batch {
     return this.#batch;
   }
+  /** User code gets a delivery that has no row. */
+  hand(delivery: Delivery): void {
+    delivery.inHand = true;
+    this.#inHand++;
+  }
+  /** User code is through with it, or its row says that it runs. Idempotent. */
+  unhand(delivery: Delivery): void {
+    if (delivery.inHand !== true) return;
+    delivery.inHand = false;
+    this.#inHand--;
+  }
   /** Nothing runs here and nothing waits to be recorded. */
   get atRest(): boolean {
-    return this.inHand === 0 && !this.recording && !this.dirty;
+    return this.#inHand === 0 && !this.recording && !this.dirty;
   }
 
   /** Whether an earlier holder closed this event already (it lies in the ranges that were loaded). */

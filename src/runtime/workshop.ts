@@ -156,27 +156,34 @@ export class Workshop {
       await pause(env, 5);
     for (const runner of runners) runner.abort();
     if (this.#failed !== undefined) return;
-    await this.#settler.flush();
+    // A store that takes nothing (a full disk) does not keep the process: what it was not told runs again elsewhere.
+    await Promise.race([this.#settler.flush(), pause(env, Math.max(until - env.monotonic(), limits.closeGraceMs))]);
     await this.#leave(runners);
   }
   async #leave(runners: readonly Runner[]): Promise<void> {
-    const last = runners.length === this.#runners.size;
-    if (last) return this.#close(runners);
+    if (runners.length === this.#runners.size) return this.#close(runners);
     for (const runner of runners) {
       this.#session.release(runner.runningRows());
       runner.surrender();
     }
+    const { env } = this.#store;
+    const until = env.monotonic() + limits.closeGraceMs;
     await this.#session.round();
+    while (runners.some((runner) => runner.slots.size > 0) && env.monotonic() < until) {
+      await pause(env, limits.checkpointMs);
+      await this.#session.round();
+    }
     for (const runner of runners) this.#forget(runner);
+    if (this.#runners.size === 0) await this.#close([]);
   }
   async #close(runners: readonly Runner[]): Promise<void> {
+    this.#store.parts.delete(partName);
     this.#over.abort();
     this.#relay?.stop();
     await this.#waking;
     await this.#session.leave();
     this.#settler.stop();
     for (const runner of runners) this.#forget(runner);
-    this.#store.parts.delete(partName);
   }
   #forget(runner: Runner): void {
     const entry = this.#runners.get(runner.spec.name);
