@@ -231,5 +231,6 @@ test("conservation recomputed from the tables while workers run equals what the 
 
 const conservationSql = `
   select sum(matched) matched, sum(done + skipped + discarded + expired + duplicate) closed,
-    (select count(*) from factlog_delivery) rows, (select appended from factlog_type where name = 'Order') appended
+    (select count(*) from factlog_delivery) rows, 
+    (select count(*) from factlog_event where type = (select id from factlog_type where name = 'Order')) appended
   from factlog_slot`;

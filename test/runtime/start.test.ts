@@ -121,10 +121,13 @@ for (const engine of engines) {
     const other = defineApp({ name: "t", subscriptions: [defineSubscription("other", { on: Order }, () => {})] });
     await log.drain(other);
     const states = (await log.operator.status()).map((each) => [each.name, each.state]);
-    assert.deepEqual(states.toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))), [
-      ["other", "active"],
-      ["reader", "unknown-to-this-app"],
-    ]);
+    assert.deepEqual(
+      states.toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))),
+      [
+        ["other", "active"],
+        ["reader", "unknown-to-this-app"],
+      ],
+    );
     await log.operator.rename("reader", "renamed");
     await assert.rejects(log.operator.rename("reader", "again"), { code: "NOT_FOUND" });
     await assert.rejects(log.operator.rename("renamed", "other"), { code: "CONFLICT" });
