@@ -87,5 +87,5 @@ const loyalty = defineSubscription(
   },
 );
 
-export const shop = defineApp({ name: "shop", subscriptions: [payment, warehouse, shipping, notification, loyalty] });
+const shop = defineApp({ name: "shop", subscriptions: [payment, warehouse, shipping, notification, loyalty] });
 export default shop;

@@ -1,7 +1,7 @@
 /** The 2 AM story, played with real processes: what breaks, what goes on meanwhile, and how it is mended. */
-import { shop } from "./app.ts";
+import shop from "./app.ts";
 import type { Child } from "./crew.ts";
-import { forecast } from "./forecast.ts";
+import forecast from "./forecast.ts";
 import { type Input, InputError } from "./input.ts";
 import { n, type Narrator } from "./narrator.ts";
 import { PublisherProcess } from "./publisher-process.ts";

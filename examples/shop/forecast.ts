@@ -21,5 +21,5 @@ function mondayOf(day: string): string {
   return date.toISOString().slice(0, 10);
 }
 
-export const forecast = defineApp({ name: "forecast", subscriptions: [sales] });
+const forecast = defineApp({ name: "forecast", subscriptions: [sales] });
 export default forecast;

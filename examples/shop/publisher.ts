@@ -1,6 +1,6 @@
 /** The web front end as a process: `publisher.ts INPUT`. Told a part of the input, it places these orders and says so. */
 import { openLog } from "factlog";
-import { shop } from "./app.ts";
+import shop from "./app.ts";
 import { type Purchase, readInput } from "./input.ts";
 import { placeOrders } from "./web.ts";
 

@@ -1,6 +1,6 @@
 /** The shop at work on its input: all of it in one process, or each part in a process of its own. */
 import { setTimeout as wait } from "node:timers/promises";
-import { shop } from "./app.ts";
+import shop from "./app.ts";
 import { OrderPlaced, OrderShipped } from "./events.ts";
 import type { Input } from "./input.ts";
 import { n, type Narrator } from "./narrator.ts";

@@ -3,7 +3,7 @@ import { type App, type Log, openLog, type SubscriptionStatus } from "factlog";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { shop } from "./app.ts";
+import shop from "./app.ts";
 import { Crew } from "./crew.ts";
 import { ReceiverProcess } from "./receiver-process.ts";
 import { createTables } from "./tables.ts";

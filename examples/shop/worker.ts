@@ -1,8 +1,8 @@
 /** A worker process: `worker.ts --app shop payment shipping` serves two subscriptions of the shop until SIGTERM. */
 import { type App, type Duration, run } from "factlog";
 import { parseArgs } from "node:util";
-import { forecast } from "./forecast.ts";
-import { shop } from "./app.ts";
+import forecast from "./forecast.ts";
+import shop from "./app.ts";
 
 const apps: Readonly<Record<string, App>> = { shop, forecast };
 const { values, positionals: only } = parseArgs({
