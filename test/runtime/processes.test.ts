@@ -232,5 +232,6 @@ test("conservation recomputed from the tables while workers run equals what the 
 const conservationSql = `
   select sum(matched) matched, sum(done + skipped + discarded + expired + duplicate) closed,
     (select count(*) from factlog_delivery) rows, 
-    (select count(*) from factlog_event where type = (select id from factlog_type where name = 'Order')) appended
+    (select count(*) from factlog_event e join factlog_schema s on s.id = e.schema join factlog_type t on t.id = s.type
+      where t.name = 'Order') appended
   from factlog_slot`;
