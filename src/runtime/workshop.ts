@@ -157,7 +157,9 @@ export class Workshop {
     for (const runner of runners) runner.abort();
     if (this.#failed !== undefined) return;
     // A store that takes nothing (a full disk) does not keep the process: what it was not told runs again elsewhere.
-    await Promise.race([this.#settler.flush(), pause(env, Math.max(until - env.monotonic(), limits.closeGraceMs))]);
+    const flushed = new AbortController();
+    const flush = this.#settler.flush().finally(() => flushed.abort());
+    await Promise.race([flush, pause(env, Math.max(until - env.monotonic(), limits.closeGraceMs), flushed.signal)]);
     await this.#leave(runners);
   }
   async #leave(runners: readonly Runner[]): Promise<void> {

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Env, realEnv } from "../../src/env.ts";
+import { defineApp, defineSubscription } from "../../src/index.ts";
+import { engines, open, Order } from "./support.ts";
+
+/** An environment that knows its timers which have neither run nor been cancelled. */
+function countingEnv(): { readonly env: Env; readonly timers: ReadonlyMap<object, number> } {
+  const timers = new Map<object, number>();
+  const env: Env = {
+    ...realEnv,
+    after(delayMs, task, options) {
+      const token = {};
+      timers.set(token, delayMs);
+      const run = (): void => {
+        timers.delete(token);
+        task();
+      };
+      const timer = realEnv.after(delayMs, run, options);
+      const cancel = (): void => {
+        timers.delete(token);
+        timer.cancel();
+      };
+      return { cancel };
+    },
+  };
+  return { env, timers };
+}
+
+for (const { name, fresh } of engines) {
+  test(`${name}: a closed log leaves no timer that would keep its process`, async () => {
+    const { env, timers } = countingEnv();
+    const reader = defineSubscription("reader", { on: Order, from: "beginning" }, () => {});
+    const log = await open(fresh(), { env });
+    await log.publish(Order({ key: "k", n: 1 }));
+    await log.drain(defineApp({ name: "t", subscriptions: [reader] }), { timeout: "20s" });
+    const worker = await log.work(defineApp({ name: "t", subscriptions: [reader] }));
+    await worker.stop();
+    await log.close();
+    assert.deepEqual([...timers.values()], []);
+  });
+}
