@@ -332,7 +332,8 @@ export type Command =
    * Creates the subscription at `start` (per slot; 0 where absent; one-slot subscriptions: the entry of slot 0) with
    * `baseline` events per type lying at or before it; or finds it. Another definition than the newest makes a new
    * revision, unless an older revision is the same: then that one's number is answered, and the newest stays newest.
-   * `reinstate` makes it the newest all the same. Added types count from `start` on; so that no worker of the older
+   * `reinstate` makes it the newest all the same. Added types count from `start` on, but nowhere from behind what
+   * workers of the older revision have reached (where the ledger has the log, `baseline` is corrected for it); so that no worker of the older
    * revision passes their events unseen, a newest revision that adds types frees all slots, uncharged (as `giveBack`).
    * A type that comes back counts as added; its `baseline` is then lessened by what it matched before, which stays
    * counted. Types are compared as a set. `slots` never changes: CONFLICT.

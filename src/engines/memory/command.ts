@@ -1,6 +1,6 @@
 import { FactlogError } from "../../errors.ts";
 import type { Command, CommandResult, Definition } from "../../engine/ledger.ts";
-import type { Slot } from "../../event/stored-event.ts";
+import type { Slot, StoredEvent } from "../../event/stored-event.ts";
 import { closeRow, emit, requireEmittable, type Context } from "./record.ts";
 import {
   freeSlot,
@@ -83,7 +83,7 @@ function define(store: Store, request: Named<"define">): CommandResult {
   }
   const older = known.revisions.findIndex((other) => sameDefinition(other, definition)) + 1;
   const revision = older > 0 ? older : known.revisions.push(definition);
-  if (older === 0 || (older !== known.newest && request.reinstate === true)) renew(known, revision, request);
+  if (older === 0 || (older !== known.newest && request.reinstate === true)) renew(store, known, revision, request);
   return resultOf(known, { revision });
 }
 
@@ -129,15 +129,41 @@ function createSlot(sub: number, slot: Slot, low: number): SlotRow {
 }
 
 /** Makes a revision the newest. Types it adds count from `start`; what they matched earlier stays conserved. */
-function renew(subscription: Subscription, revision: number, { start, baseline }: Named<"define">): void {
+function renew(store: Store, subscription: Subscription, revision: number, { start, baseline }: Named<"define">): void {
   const before = new Set(newestOf(subscription).types);
   subscription.newest = revision;
   const added = newestOf(subscription).types.filter((type) => !before.has(type));
+  const since = notBehind(subscription, start);
   for (const type of added) {
     const matched = subscription.types.get(type)?.matched ?? 0;
-    subscription.types.set(type, { since: start, baseline: (baseline.get(type) ?? 0) - matched, matched });
+    const passed = passedOver(store, subscription, type, start, since);
+    subscription.types.set(type, { since, baseline: (baseline.get(type) ?? 0) + passed - matched, matched });
   }
   if (added.length > 0) for (const slot of subscription.slots.values()) freeSlot(slot);
+}
+
+/** `start`, but where workers of the older revision have come further: they passed over the added types there. */
+function notBehind(subscription: Subscription, start: Named<"define">["start"]): ReadonlyMap<Slot, number> {
+  const since = new Map(start);
+  for (const { slot, low, ranges } of subscription.slots.values()) {
+    const reached = Math.max(low, ranges.at(-1)?.[1] ?? 0);
+    if (reached > (start.get(slot) ?? 0)) since.set(slot, reached);
+  }
+  return since;
+}
+
+/** Events of a type between `start` and `since`, where the log is here. */
+function passedOver(
+  store: Store,
+  { slots }: Subscription,
+  type: string,
+  start: ReadonlyMap<Slot, number>,
+  since: ReadonlyMap<Slot, number>,
+): number {
+  const of = (event: StoredEvent): Slot => (slots.size === 1 ? 0 : event.slot);
+  const isPassed = (event: StoredEvent): boolean =>
+    event.position > (start.get(of(event)) ?? 0) && event.position <= (since.get(of(event)) ?? 0);
+  return store.events.filter((event) => event.type === type && isPassed(event)).length;
 }
 
 function sameDefinition(a: Definition, b: Definition): boolean {

@@ -1,8 +1,9 @@
 import { FactlogError } from "../../errors.ts";
-import type { Command, CommandResult, DeliveryRef } from "../../engine/ledger.ts";
+import type { Command, CommandResult, Definition, DeliveryRef } from "../../engine/ledger.ts";
 import type { Database } from "./database.ts";
 import { decodeDefinition, decodeStart, encodeDefinition, encodeStart, isSameDefinition } from "./definition.ts";
 import type { EffectWriter } from "./effects.ts";
+import { decodeRanges } from "./ranges.ts";
 import type { RowHead, Rows } from "./rows.ts";
 
 type Named<Kind extends Command["kind"]> = Extract<Command, { kind: Kind }>;
@@ -33,6 +34,13 @@ function prepare(db: Database) {
     count: db.prepare(
       `INSERT INTO factlog_counted(sub, gen, type, since, baseline, matched) VALUES (?, ?, ?, ?, ?, 0)
        ON CONFLICT DO UPDATE SET since = excluded.since, baseline = excluded.baseline - matched`,
+    ),
+    reached: db.prepare<[number, number, string]>(
+      "SELECT slot, low, ranges FROM factlog_slot WHERE sub = ? AND gen = ?",
+    ),
+    between: db.prepare<[number]>(
+      `SELECT count(*) FROM factlog_event e JOIN factlog_schema s ON s.id = e.schema JOIN factlog_type t ON t.id = s.type
+       WHERE t.name = ? AND e.position > ? AND e.position <= ? AND (? OR e.slot = ?)`,
     ),
     serves: db.prepare<[string]>("SELECT serves FROM factlog_session"),
   };
@@ -119,10 +127,37 @@ export class Commands {
     const { definition, start, baseline } = command;
     this.#sql.setNewest.run(revision, known.sub);
     const added = definition.types.filter((type) => !before.includes(type));
+    const since = added.length > 0 ? this.#notBehind(known, start) : start;
     for (const type of added) {
-      this.#sql.count.run(known.sub, known.gen, type, encodeStart(start), baseline.get(type) ?? 0);
+      const passed = this.#passedOver(definition, type, start, since);
+      this.#sql.count.run(known.sub, known.gen, type, encodeStart(since), (baseline.get(type) ?? 0) + passed);
     }
     if (added.length > 0) this.#sql.freeSlots.run(known.sub, known.gen);
+  }
+
+  /** `start`, but where workers of the older revision have come further: they passed over the added types there. */
+  #notBehind(known: Subscription, start: Named<"define">["start"]): ReadonlyMap<number, number> {
+    const since = new Map(start);
+    for (const [slot, low, ranges] of this.#sql.reached.all(known.sub, known.gen)) {
+      const reached = Math.max(low, decodeRanges(ranges, low).at(-1)?.[1] ?? 0);
+      if (reached > (start.get(slot) ?? 0)) since.set(slot, reached);
+    }
+    return since;
+  }
+
+  /** Events of a type between `start` and `since`; none where the log is another store's. */
+  #passedOver(
+    { slots }: Definition,
+    type: string,
+    start: ReadonlyMap<number, number>,
+    since: ReadonlyMap<number, number>,
+  ): number {
+    let passed = 0;
+    for (const [slot, to] of since) {
+      const from = start.get(slot) ?? 0;
+      if (to > from) passed += this.#sql.between.get(type, from, to, slots === "one" ? 1 : 0, slot)![0];
+    }
+    return passed;
   }
 
   #retire({ name }: Named<"retire">): CommandResult {

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { defineApp, defineSubscription } from "../../src/index.ts";
+import { anotherProcess, Done, engines, open, Order, unwell } from "./support.ts";
+
+for (const { name, fresh } of engines) {
+  test(`${name}: an added type counts nowhere from behind what older workers have reached, and nothing is pending for ever`, async () => {
+    const store = fresh();
+    const log = await open(store);
+    const seen: string[] = [];
+    const app = (on: readonly (typeof Order | typeof Done)[]): ReturnType<typeof defineApp> =>
+      defineApp({
+        name: "t",
+        subscriptions: [defineSubscription("reader", { on }, ({ type, data }) => void seen.push(`${type}${data.n}`))],
+      });
+    await log.drain(app([Order]));
+    await log.publishAll([Order({ key: "a", n: 1 }), Done({ key: "b", n: 2 }), Order({ key: "c", n: 3 })]);
+    await log.drain(app([Order]));
+    // Another process has counted the heads before these events, and defines only now.
+    const engine = await store.open(anotherProcess());
+    const definition = {
+      types: ["Done", "Order"],
+      order: "key",
+      onExhausted: "hold-key",
+      crashesMax: 5,
+      slots: "all",
+    } as const;
+    await engine.ledger.command({ kind: "define", name: "reader", definition, start: new Map(), baseline: new Map() });
+    await engine.log.close();
+    await engine.ledger.close();
+    await log.publish(Done({ key: "b", n: 4 }));
+    await log.drain(app([Order, Done]));
+    assert.deepEqual(seen.toSorted(), ["Done4", "Order1", "Order3"]);
+    assert.equal((await log.operator.status())[0]?.depth, 0);
+    assert.deepEqual(await unwell(log), []);
+    await log.close();
+  });
+}
