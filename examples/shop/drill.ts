@@ -38,6 +38,14 @@ export interface Story {
   readonly poison: { readonly expected: number; readonly dead: number; readonly redriven: number };
 }
 
+/** Throws InputError where the input is too small for the story. */
+export function requireEnough({ path, purchases }: Input): void {
+  const history = purchases.slice(0, Math.floor(purchases.length * parts.history));
+  if (purchases.length >= purchasesMin && history.some((purchase) => purchase.cds > cdsPerParcel)) return;
+  const needs = `${purchasesMin} purchases, and an early one of more than ${cdsPerParcel} CDs`;
+  throw new InputError(`the drill needs ${needs}: ${path} has too little`);
+}
+
 export class Drill {
   readonly #stage: Stage;
   readonly #input: Input;
@@ -48,15 +56,8 @@ export class Drill {
   #placed = 0;
   #publishedAgain = 0;
 
-  /** Throws InputError where the input is too small for the story. */
   constructor(stage: Stage, input: Input, narrator: Narrator) {
     const { path, purchases } = input;
-    const history = purchases.slice(0, Math.floor(purchases.length * parts.history));
-    if (purchases.length < purchasesMin || !history.some((purchase) => purchase.cds > cdsPerParcel)) {
-      throw new InputError(
-        `the drill needs ${purchasesMin} purchases, and an early one of more than ${cdsPerParcel} CDs`,
-      );
-    }
     this.#stage = stage;
     this.#input = input;
     this.#say = (text) => narrator.say(text);

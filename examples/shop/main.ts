@@ -1,7 +1,7 @@
 /** The example shop: `npm start`, or `npm start -- --help`. */
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { Drill } from "./drill.ts";
+import { Drill, requireEnough } from "./drill.ts";
 import { type DrillSummary, repeatedCallsMax, withStory } from "./drill-summary.ts";
 import { gather } from "./evidence.ts";
 import { type Input, InputError, readInput } from "./input.ts";
@@ -38,6 +38,7 @@ interface Flags {
 /** Undefined: interrupted. */
 async function play(flags: Flags): Promise<Summary | undefined> {
   const input = readInput(flags.path);
+  if (flags.drill) requireEnough(input);
   const narrator = new Narrator(flags.json ? process.stderr : process.stdout);
   const over = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => over.abort(new Interrupted()));

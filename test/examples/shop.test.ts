@@ -216,5 +216,6 @@ test("bad input and unknown flags are refused in one line", async () => {
   for (const [i, { code, stderr }] of refused.entries()) {
     assert.equal(code, 2, stderr);
     assert.match(stderr.split("\n")[0] ?? "", messages[i] as RegExp);
+    assert.doesNotMatch(stderr, /the log is/, "nothing was begun");
   }
 });
