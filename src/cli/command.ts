@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { hasCode } from "../errors.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { Output } from "./output.ts";
 
@@ -40,7 +41,7 @@ export function act<O extends object>(
       finish((await run({ out, options }, ...(command.processedArgs as readonly string[]))) ?? exitCodes.ok);
     } catch (error) {
       out.fail(error);
-      finish(exitCodes.failed);
+      finish(hasCode(error, "INVALID_OPTION") ? exitCodes.usage : exitCodes.failed);
     }
   });
 }

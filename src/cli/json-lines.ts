@@ -1,4 +1,5 @@
-import { createInterface } from "node:readline";
+import { FactlogError } from "../errors.ts";
+import { limits } from "../limits.ts";
 
 export interface JsonDocument {
   /** Where it begins, from 1. */
@@ -6,33 +7,69 @@ export interface JsonDocument {
   readonly text: string;
 }
 
+/** Longer cannot be the data of an event; the escapes of JSON make up to six bytes of one. */
+const documentMax = 6 * limits.eventBytesMax;
+
 /**
- * The JSON documents of a stream, in batches. One a line where the first line is one by itself; else the whole stream is
- * one. Blank lines between do not count.
+ * The JSON documents of a stream of UTF-8, in batches. One a line where the first line is one by itself; else the whole
+ * stream is one. Blank lines between do not count. Throws INVALID_DATA, EVENT_TOO_LARGE.
  */
 export async function* documents(
-  input: NodeJS.ReadableStream,
+  input: AsyncIterable<Uint8Array | string>,
   batchMax: number,
 ): AsyncGenerator<readonly JsonDocument[]> {
-  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
   let batch: JsonDocument[] = [];
-  let line = 0;
+  let whole: { readonly line: number; text: string } | undefined;
   let perLine = false;
-  for (let next = await lines.next(); next.done !== true; next = await lines.next()) {
-    const text = next.value;
+  let line = 0;
+  for await (const text of linesOf(input)) {
     line++;
-    if (text.trim() === "") continue;
-    if (!perLine && !isJson(text))
-      return yield [
-        { line, text: [text, ...(await Array.fromAsync({ [Symbol.asyncIterator]: () => lines }))].join("\n") },
-      ];
-    perLine = true;
-    batch.push({ line, text });
-    if (batch.length < batchMax) continue;
-    yield batch;
-    batch = [];
+    if (whole !== undefined) {
+      whole.text += `\n${text}`;
+      requireShort(whole.text);
+    } else if (text.trim() !== "") {
+      if (batch.length === batchMax) {
+        yield batch;
+        batch = [];
+      }
+      if (!perLine && !isJson(text)) whole = { line, text };
+      else batch.push({ line, text });
+      perLine = true;
+    }
   }
-  if (batch.length > 0) yield batch;
+  if (whole !== undefined) yield [whole];
+  else if (batch.length > 0) yield batch;
+}
+
+async function* linesOf(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const text of decoded(input)) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield line.endsWith("\r") ? line.slice(0, -1) : line;
+    requireShort(rest);
+  }
+  if (rest !== "") yield rest;
+}
+
+/** What is no UTF-8 is refused: it would be stored as something else. */
+async function* decoded(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    for await (const chunk of input) yield typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
+    yield decoder.decode();
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    throw new FactlogError("INVALID_DATA", "stdin is no UTF-8: nothing of this batch was stored.", { cause });
+  }
+}
+
+function requireShort(text: string): void {
+  if (text.length <= documentMax) return;
+  throw new FactlogError(
+    "EVENT_TOO_LARGE",
+    `a document of more than ${documentMax} characters: store large things elsewhere and publish where they are.`,
+  );
 }
 
 function isJson(text: string): boolean {

@@ -17,26 +17,41 @@ export function readOptions({ key, correlationId }: Wanted): Pick<ReadOptions, "
   return { ...(key === undefined ? {} : { key }), ...(correlationId === undefined ? {} : { correlationId }) };
 }
 
-/** The head as a position: where the log has a total order, all that is there lies at or before it. */
-export async function headOf({ store }: OpenedLog): Promise<{ readonly position: Position; readonly place: number }> {
+export interface Head {
+  readonly position: Position;
+  /** Its plain number. */
+  readonly place: number;
+}
+
+/** Where the log has a total order, all that is there now lies at or before it. */
+export async function headOf({ store }: OpenedLog): Promise<Head> {
   const { heads } = await store.engine.log.count([]);
   const place = Math.max(0, ...heads.values());
   return { position: formatPosition(store.engine.log.epoch, 0, place), place };
 }
 
-/** The newest `most` events that are wanted, oldest first: looks back from the head further and further. */
-export async function newest(opened: OpenedLog, wanted: Wanted, most: number): Promise<readonly RecordedEvent[]> {
+/** Reads no further than this head, where it says something of all slots. */
+export function upTo({ store }: OpenedLog, head: Head): Pick<ReadOptions, "to"> {
+  return store.engine.log.capabilities.totalOrder ? { to: head.position } : {};
+}
+
+/** The newest `most` events at or before `head` that are wanted, oldest first: looks back further and further. */
+export async function newest(
+  opened: OpenedLog,
+  wanted: Wanted,
+  most: number,
+  head: Head,
+): Promise<readonly RecordedEvent[]> {
   const { log, store } = opened;
-  const head = await headOf(opened);
-  const { totalOrder } = store.engine.log.capabilities;
-  for (let span = Math.max(most, 1); ; span *= 8) {
-    const start = totalOrder ? Math.max(0, head.place - span) : 0;
-    const from = formatPosition(store.engine.log.epoch, 0, start);
+  if (most === 0) return [];
+  for (let span = most; ; span *= 8) {
+    const start = store.engine.log.capabilities.totalOrder ? Math.max(0, head.place - span) : 0;
+    const from = start === 0 ? "beginning" : formatPosition(store.engine.log.epoch, 0, start);
     const found: RecordedEvent[] = [];
-    for await (const event of log.read({ ...readOptions(wanted), from: totalOrder ? from : "beginning" })) {
+    for await (const event of log.read({ ...readOptions(wanted), from, ...upTo(opened, head) })) {
       if (wants(wanted, event)) found.push(event);
       if (found.length > 2 * most) found.splice(0, found.length - most);
     }
-    if (found.length >= most || start === 0) return most === 0 ? [] : found.slice(-most);
+    if (found.length >= most || start === 0) return found.slice(-most);
   }
 }

@@ -111,8 +111,8 @@ test("a subscription that has to say where it starts can be created from another
   await factlog(t, ["subscription", "create", "warehouse", "--from", "beginning", "--url", "sqlite:history.db"], {
     cwd,
   });
-  writeApp(cwd, "");
   await dev.prints(/^OrderPlaced o-1 -> warehouse done/m);
+  assert.equal(dev.output.match(/FROM_REQUIRED/g)?.length, 1);
 });
 
 test("an app that is not there is an error at once", async (t) => {

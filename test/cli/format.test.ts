@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { resolve, sep } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
+import { shownError } from "../../src/cli/failure.ts";
 import { introduction } from "../../src/cli/commands/dev.ts";
 import { age, duration, nearest, placeOf, plural, shownPath, table } from "../../src/cli/format.ts";
+import { FactlogError } from "../../src/errors.ts";
 import { documents } from "../../src/cli/json-lines.ts";
 
 test("durations and ages have the unit that says most", () => {
@@ -82,4 +84,30 @@ test("a stream is one document a line, or one document", async () => {
   ]);
   assert.deepEqual(await batches('\n{\n  "a": 1\n}\n'), [[{ line: 2, text: '{\n  "a": 1\n}' }]]);
   assert.deepEqual(await batches(" \n"), []);
+  const two = await batches('{"a":1}\nno', 1);
+  assert.deepEqual(two, [[{ line: 1, text: '{"a":1}' }], [{ line: 2, text: "no" }]]);
+});
+
+test("a stream that is no UTF-8, or has no end, is refused", async () => {
+  const bytes = Array.fromAsync(documents(Readable.from([Buffer.from([0x22, 0xc0, 0xa0, 0x22])]), 10));
+  await assert.rejects(bytes, { code: "INVALID_DATA" });
+  await assert.rejects(batches("x".repeat(2_000_000)), { code: "EVENT_TOO_LARGE" });
+});
+
+test("a refusal is its code and message; a surprise is shown with its stack", () => {
+  const cause = new Error("disk");
+  const refusal = new FactlogError("STORE_FAILED", "open it again.", { cause });
+  assert.deepEqual(shownError(refusal).lines, ["STORE_FAILED open it again."]);
+  assert.match(
+    shownError(refusal, true).lines.join("\n"),
+    /^STORE_FAILED open it again\.\n +at [\s\S]*caused by: Error: disk/,
+  );
+  const foreign = Object.assign(new Error("of another copy"), { name: "FactlogError", code: "BUSY" });
+  assert.deepEqual(shownError(foreign).lines, ["BUSY of another copy"]);
+  const surprise = shownError(new TypeError("x is undefined, token=abcdef"));
+  assert.match(
+    surprise.lines.join("\n"),
+    /^TypeError: x is undefined, token=\*\*\*\n +at [\s\S]*please report it, with these lines\.$/,
+  );
+  assert.equal(surprise.fields["code"], "UNEXPECTED");
 });

@@ -69,8 +69,10 @@ test("dead letters: list, show, redrive after confirmation, discard with a reaso
   const mismatch = await run("dead", "redrive", "--all", "--confirm", "2");
   assert.equal(mismatch.code, 1);
   assert.match(mismatch.stderr, /^CONFLICT 3 dead letters were found, 2 were confirmed/);
-  assert.equal((await run("dead", "redrive")).code, 1);
-  assert.equal((await run("dead", "redrive", id, "--all")).code, 1);
+  assert.equal((await run("dead", "redrive")).code, 2);
+  assert.equal((await run("dead", "redrive", id, "--all")).code, 2);
+  const partly = await run("dead", "discard", id, "warehouse:1.0.999", "--reason", "x");
+  assert.match(partly.stderr, /^NOT_FOUND warehouse:1\.0\.999 /);
   assert.deepEqual(objectsIn((await run("dead", "redrive", id, "--json")).stdout), [
     { log: "sqlite:factlog.db", redriven: 1, found: 1 },
   ]);

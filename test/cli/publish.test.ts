@@ -102,13 +102,51 @@ test("tail: the newest, from a place, of a type, a key, and on", async (t) => {
   assert.deepEqual(await ids("--type", "Other"), []);
   assert.deepEqual(await ids("--from", "2100-01-01"), []);
   const wrong = await factlog(t, ["tail", "--from", "yesterday"], { cwd });
-  assert.equal(wrong.code, 1);
+  assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /INVALID_OPTION --from "yesterday"/);
   const following = start(t, ["tail", "-f", "-n", "1"], { cwd });
   await following.prints(/^30 .* o-30 /m);
   await factlog(t, ["publish", "OrderPlaced", order("o-31")], { cwd });
   await following.prints(/^31 .* o-31 /m);
   assert.equal((await following.end("SIGINT")).code, 0);
+});
+
+test("a correlation is followed to its end", async (t) => {
+  const cwd = shopFolder(t);
+  await factlog(t, ["start", "app.ts", "--once"], { cwd });
+  await factlog(t, ["publish", "OrderPlaced", "-", "--correlation", "c-1"], {
+    cwd,
+    input: `${order("a")}\n${order("b")}`,
+  });
+  const following = start(t, ["tail", "-f", "--correlation", "c-1"], { cwd });
+  await following.prints(/^2 .* b /m);
+  await factlog(t, ["start", "app.ts", "--once"], { cwd });
+  const { code, stderr } = await following.ended;
+  assert.equal(code, 0);
+  assert.match(stderr, /^nothing of this correlation is pending: settled$/m);
+});
+
+test("a reader that goes away ends it quietly", async (t) => {
+  const cwd = shopFolder(t);
+  const lines = Array.from({ length: 3_000 }, (_, i) => order(`o-${i}`, "x".repeat(200)));
+  await factlog(t, ["publish", "OrderPlaced", "-"], { cwd, input: lines.join("\n") });
+  const tail = start(t, ["tail", "--from", "beginning"], { cwd });
+  await tail.prints(/^1 /m);
+  tail.child.stdout?.destroy();
+  const { code, stderr } = await tail.ended;
+  assert.deepEqual([code, stderr], [0, "sqlite:factlog.db, head at 3000\n"]);
+});
+
+test("an address with a password is warned of, and not shown", async (t) => {
+  const cwd = emptyFolder(t);
+  const { code, stderr } = await factlog(t, ["status", "--verbose", "--url", "postgres://me:hunter2@db/shop"], { cwd });
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^a password in --url is visible to every process of this machine: set FACTLOG_URL instead\.\nNOT_SUPPORTED /,
+  );
+  assert.match(stderr, /^ +at /m);
+  assert.doesNotMatch(stderr, /hunter2/);
 });
 
 test("an event that would command the terminal is shown, not obeyed", async (t) => {

@@ -153,6 +153,7 @@ async function redriveLetters(call: Call<RedriveOptions>, ids: readonly string[]
       out.object({ log: name, redriven: 0, found: number });
       return exitCodes.notWell;
     }
+    await requireAll(log, found);
     const { redriven } = await log.operator.redrive(found, { confirm: options.confirm ?? number });
     out.object({ log: name, redriven, found: number });
     out.say(`${plural(redriven, "dead letter")} will be delivered again  (${name})`);
@@ -169,6 +170,11 @@ function requireChoice(ids: readonly string[], filter: DeadLetterFilter, all: bo
   );
 }
 
+/** Either all can be found, or nothing is done. */
+async function requireAll(log: OpenedLog["log"], ids: readonly string[]): Promise<void> {
+  for (const id of ids) await log.operator.deadLetter(id);
+}
+
 async function idsOf(log: OpenedLog["log"], filter: DeadLetterFilter): Promise<readonly string[]> {
   const ids: string[] = [];
   for await (const { id } of log.operator.deadLetters(filter)) ids.push(id);
@@ -177,6 +183,7 @@ async function idsOf(log: OpenedLog["log"], filter: DeadLetterFilter): Promise<r
 
 async function discardLetters(call: Call<{ readonly reason: string }>, ids: readonly string[]): Promise<void> {
   await withLog(call, "refuse", async ({ log, name }) => {
+    await requireAll(log, ids);
     await log.operator.discard(ids, { reason: call.options.reason });
     call.out.object({ log: name, discarded: ids.length, reason: call.options.reason });
     call.out.say(`${plural(ids.length, "dead letter")} discarded: ${call.options.reason}  (${name})`);

@@ -5,6 +5,7 @@ import { FactlogError } from "../../errors.ts";
 import { openLog } from "../../runtime/log.ts";
 import { act, type Call, type Finish, listOption, withCommonOptions } from "../command.ts";
 import { commitTimeMs } from "../dev/commit-time.ts";
+import { Screen } from "../dev/screen.ts";
 import { Supervisor } from "../dev/supervisor.ts";
 import { duration, shownPath } from "../format.ts";
 import { devFolder, devUrl, fileOf, logAddress, shownAddress, warnOfSecret } from "../log-address.ts";
@@ -39,7 +40,7 @@ async function dev({ out, options }: Call<DevOptions>, file = ""): Promise<void>
   if (url === devUrl) makeDevFolder();
   await introduce(url, out);
   const { only, except } = options;
-  const supervisor = new Supervisor(out, {
+  const supervisor = new Supervisor(new Screen(out), {
     file: resolve(file),
     url,
     ...(only === undefined ? {} : { only }),
@@ -63,7 +64,7 @@ async function introduce(url: string, out: Output): Promise<void> {
   const { description } = log;
   await log.close();
   const file = fileOf(url);
-  const commitMs = file === undefined ? undefined : await commitTimeMs(file);
+  const commitMs = file === undefined ? undefined : await commitTimeMs(file).catch(() => undefined);
   out.object({ kind: "opened", log: shownAddress(url), description, commitMs });
   out.say(introduction(url, description, commitMs));
 }

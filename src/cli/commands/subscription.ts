@@ -6,7 +6,7 @@ import { enrol } from "../../runtime/enrol.ts";
 import { loadApp, requireAppFile } from "../app-file.ts";
 import { act, type Call, type Finish, listOption, withCommonOptions } from "../command.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
-import { count, nearest } from "../format.ts";
+import { count, nearest, plural } from "../format.ts";
 import { fromHelp, fromOf } from "../from.ts";
 import { type OpenedLog, withLog } from "../open.ts";
 import { Option } from "commander";
@@ -61,7 +61,7 @@ async function createSubscription(call: Call<CreateOptions>, name = ""): Promise
     const depth = (await statusOf(opened, name)).depth;
     const types = spec.on.map((event) => event.type);
     out.object({ log: opened.name, created: name, types, depth });
-    out.say(`created ${name} on ${types.join(", ")}: ${count(depth)} events to go  (${opened.name})`);
+    out.say(`created ${name} on ${types.join(", ")}: ${plural(depth, "event")} to go  (${opened.name})`);
   });
 }
 

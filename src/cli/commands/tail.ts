@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { From } from "../../app/subscription.ts";
 import { toCloudEventJson } from "../../event/cloudevents.ts";
 import type { RecordedEvent } from "../../event/define.ts";
 import { act, type Call, type Finish, listOption, numberOption, withCommonOptions } from "../command.ts";
@@ -6,7 +7,7 @@ import { placeOf } from "../format.ts";
 import { fromHelp, fromOf } from "../from.ts";
 import { type OpenedLog, withLog } from "../open.ts";
 import type { Output } from "../output.ts";
-import { headOf, newest, readOptions, type Wanted, wants } from "../recent.ts";
+import { type Head, headOf, newest, readOptions, upTo, type Wanted, wants } from "../recent.ts";
 import { untilStopped } from "../signals.ts";
 
 interface TailOptions {
@@ -25,7 +26,10 @@ export function addTail(program: Command, finish: Finish): void {
     .description("show events: the newest 20, or all from a place on; --json gives CloudEvents, one a line")
     .addOption(listOption("--type <types>", "only these types, separated by commas"))
     .option("--key <key>", "only this key")
-    .option("--correlation <id>", "only this correlation; with --follow it ends when nothing of it is pending")
+    .option(
+      "--correlation <id>",
+      "only this correlation; with --follow all of it, and it ends when nothing of it is pending",
+    )
     .option("--from <place>", fromHelp)
     .addOption(numberOption("-n, --lines <number>", "how many of the newest, without --from (default: 20)"))
     .option("-f, --follow", "go on with what comes, until Ctrl-C");
@@ -38,7 +42,9 @@ async function tail(call: Call<TailOptions>): Promise<void> {
   await withLog(call, "refuse", async (opened) => {
     const head = await headOf(opened);
     if (!out.json) out.remark(`${opened.name}, ${head.place === 0 ? "empty" : `head at ${head.place}`}`);
-    for await (const event of past(opened, wanted, options)) {
+    // What is pending of a correlation follows from all that it holds, so it is followed from its first event.
+    if (options.follow === true && options.correlation !== undefined) return follow(opened, wanted, out, "beginning");
+    for await (const event of past(opened, wanted, options, head)) {
       show(out, event);
       await out.ready();
     }
@@ -47,26 +53,26 @@ async function tail(call: Call<TailOptions>): Promise<void> {
 }
 
 /** What is there when the command begins. */
-async function* past(opened: OpenedLog, wanted: Wanted, options: TailOptions): AsyncGenerator<RecordedEvent> {
-  if (options.from === undefined) return yield* await newest(opened, wanted, options.lines ?? linesDefault);
+async function* past(
+  opened: OpenedLog,
+  wanted: Wanted,
+  options: TailOptions,
+  head: Head,
+): AsyncGenerator<RecordedEvent> {
+  if (options.from === undefined) return yield* await newest(opened, wanted, options.lines ?? linesDefault, head);
   const from = fromOf(options.from, opened);
-  const { position } = await headOf(opened);
-  const to = opened.store.engine.log.capabilities.totalOrder ? { to: position } : {};
-  for await (const event of opened.log.read({ ...readOptions(wanted), from, ...to }))
+  for await (const event of opened.log.read({ ...readOptions(wanted), from, ...upTo(opened, head) })) {
     if (wants(wanted, event)) yield event;
+  }
 }
 
-async function follow(
-  { log }: OpenedLog,
-  wanted: Wanted,
-  out: Output,
-  after: RecordedEvent["position"],
-): Promise<void> {
+async function follow({ log }: OpenedLog, wanted: Wanted, out: Output, from: From): Promise<void> {
   await untilStopped(async (signal) => {
-    for await (const frame of log.follow({ ...readOptions(wanted), from: after, signal })) {
+    for await (const frame of log.follow({ ...readOptions(wanted), from, signal })) {
       if (frame.kind === "event" && wants(wanted, frame.event)) show(out, frame.event);
-      if (frame.kind === "delivery")
+      if (frame.kind === "delivery") {
         out.remark(`${frame.subscription}: ${frame.eventId} ${frame.status}: ${frame.reason}`);
+      }
       if (frame.kind === "end") out.remark(`nothing of this correlation is pending: ${frame.status}`);
       await out.ready();
     }

@@ -9,7 +9,7 @@ const Probe = defineEvent("Probe", { schema: anything });
 
 /** What a durable publish takes on the disk that holds `file`, milliseconds: the median of a few, in a log thrown away after. */
 export async function commitTimeMs(file: string): Promise<number> {
-  const folder = mkdtempSync(join(dirname(resolve(file)), ".probe-"));
+  const folder = mkdtempSync(join(dirname(resolve(file)), ".factlog-probe-"));
   try {
     await using log = await openLog(`sqlite:${join(folder, "probe.db")}`);
     const times: number[] = [];

@@ -23,8 +23,8 @@ export type Report =
   | { readonly kind: "deliveries"; readonly deliveries: readonly DeliveryMessage[]; readonly unshown: number }
   | { readonly kind: "worker"; readonly message: WorkerMessage }
   | { readonly kind: "log"; readonly level: string; readonly message: string; readonly fields: object | undefined }
-  /** It cannot start, or had to stop. */
-  | { readonly kind: "failed"; readonly error: ShownError };
+  /** It cannot start, or had to stop. `again`: the app did load, so that something beside it may change the outcome. */
+  | { readonly kind: "failed"; readonly error: ShownError; readonly again: boolean };
 
 /** What its parent says: finish what runs, then leave. */
 export const stopMessage = "stop";

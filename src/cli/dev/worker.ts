@@ -56,6 +56,7 @@ async function subscriptionsOf(log: Log, spec: AppSpec): Promise<readonly DevSub
 async function work(options: DevWorkerOptions, stopping: Promise<void>): Promise<void> {
   reportLoadedFiles();
   const { app, spec } = await loadApp(options.file);
+  appLoaded = true;
   const { only, except } = options;
   const log = await openLog(options.url, { source: app.name, logger });
   const worker: Worker = await log.work(app, {
@@ -68,6 +69,7 @@ async function work(options: DevWorkerOptions, stopping: Promise<void>): Promise
   await log.close();
 }
 
+let appLoaded = false;
 const stop = Promise.withResolvers<void>();
 process.on("message", (message) => message === stopMessage && stop.resolve());
 process.on("disconnect", () => stop.resolve());
@@ -80,6 +82,6 @@ try {
   await work(JSON.parse(process.argv[2] ?? "{}") as DevWorkerOptions, stop.promise);
   leave(0);
 } catch (error) {
-  send({ kind: "failed", error: shownError(error) });
+  send({ kind: "failed", error: shownError(error), again: appLoaded });
   leave(1);
 }
