@@ -165,6 +165,8 @@ export class Workshop {
   async #leave(runners: readonly Runner[]): Promise<void> {
     if (runners.length === this.#runners.size) return this.#close(runners);
     for (const runner of runners) {
+      const entry = this.#runners.get(runner.spec.name);
+      if (entry !== undefined) entry.surrendered = true;
       this.#session.release(runner.runningRows());
       runner.surrender();
     }
@@ -212,6 +214,8 @@ class EnrolledRunner implements Tenant {
   readonly #store: SharedStore;
   readonly #leaseMs: number;
   #unservedSinceMs: number | undefined;
+  /** It goes while others stay: it wants no slot any more. */
+  surrendered = false;
 
   constructor(store: SharedStore, leaseMs: number, runner: Runner) {
     this.#store = store;
@@ -231,7 +235,7 @@ class EnrolledRunner implements Tenant {
     return this.runner.inFlight;
   }
   get slotCount(): number {
-    return this.runner.slotCount;
+    return this.surrendered ? 0 : this.runner.slotCount;
   }
   async hold(leases: readonly SlotLease[], afterDeath: boolean): Promise<void> {
     const before = this.runner.slots.size;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Env, realEnv } from "../../src/env.ts";
 import { defineApp, defineSubscription } from "../../src/index.ts";
+import { limits } from "../../src/limits.ts";
 import { engines, open, Order } from "./support.ts";
 
 /** An environment that knows its timers which have neither run nor been cancelled. */
@@ -38,5 +39,26 @@ for (const { name, fresh } of engines) {
     await worker.stop();
     await log.close();
     assert.deepEqual([...timers.values()], []);
+  });
+
+  test(`${name}: a worker that stops beside another gives its slots back at once, and the other goes on`, async () => {
+    await using log = await open(fresh());
+    const apps = ["goes", "stays"].map((each) => {
+      const reader = defineSubscription(each, { on: Order }, () => {});
+      return defineApp({ name: "t", subscriptions: [reader] });
+    });
+    const [goes, stays] = await Promise.all(apps.map((app) => log.work(app)));
+    const startedMs = realEnv.monotonic();
+    await goes?.stop();
+    assert.ok(realEnv.monotonic() - startedMs < limits.closeGraceMs / 2, "it waited for its bound");
+    const workers = (await log.operator.status()).map((each) => [each.name, each.workers] as const);
+    assert.deepEqual(
+      new Map(workers),
+      new Map([
+        ["goes", 0],
+        ["stays", 1],
+      ]),
+    );
+    await stays?.stop();
   });
 }
