@@ -29,7 +29,7 @@ for (let left = options.images; left > 0; left -= options.perRecording) {
 
 async function record(file: string, trace: string): Promise<readonly Call[]> {
   const args = [file, `${options.facts}`];
-  const child = new Child("powerloss/recorded-process.ts", args, () => {}, { under: tracer(trace) });
+  const child = new Child("steady-process.ts", args, () => {}, { under: tracer(trace) });
   const { code } = await child.ended;
   if (code !== 0) throw new Error(`the recorded process ended with ${code}: ${child.errors.slice(-5).join(" | ")}`);
   return callsOf(trace, file);
