@@ -220,12 +220,17 @@ export interface RowChange {
   /** Looked at only where the row is closed. */
   readonly effects?: Effects;
 }
-/** A due row begins to run: fenced by my lease of its slot and by the row's token; the row's token grows by one. */
+/**
+ * A due row begins to run: fenced by my lease of its slot and by the row's token; the row's token grows by one. Of the
+ * rows that hold one key at most one runs: while another does (a detached one, in whatever session), the answer is `lost`.
+ */
 export interface StartChange {
   readonly kind: "start";
   readonly lease: SlotLease;
   readonly position: PositionNumber;
   readonly rowToken: number;
+  /** From here on it holds its key, as a redriven row that was overtaken did not. Default: as it stands. */
+  readonly holds?: boolean;
 }
 /**
  * A progress fact: appended at once under the fence of the running delivery. The first content stands; where there is an

@@ -126,7 +126,8 @@ export class DueRows {
   begin(delivery: Delivery): void {
     const { row, slot, event } = delivery;
     if (row === undefined) return;
-    const change = { kind: "start", lease: slot.lease, position: event.position, rowToken: row.token } as const;
+    const holds = delivery.key !== undefined;
+    const change = { kind: "start", lease: slot.lease, position: event.position, rowToken: row.token, holds } as const;
     this.#runner.world.settler.submit(change, (result) => {
       if (result.status !== "ok") {
         this.forget(delivery);

@@ -313,6 +313,26 @@ export const rowChecks: readonly Check[] = [
     },
   },
   {
+    name: "rows: of the rows that hold one key one runs at a time",
+    about: "ledger",
+    async run(subject) {
+      const { worker, ledger, lease, sub } = await scene(subject);
+      const insert = [row(5, { state: "dead", holds: false }), row(6, { state: "running" }), row(7)];
+      await worker.settle(progress(lease, { low: 7, insert }));
+      await ledger.command({ kind: "redrive", delivery: at(lease, 5), rowToken: 1, nowMs: 0, audit: event() });
+      const { rowToken } = (await rowAt(ledger, at(lease, 5)))!;
+      const start = { ...starting(lease, 5, rowToken), holds: true };
+      assert.equal((await worker.settle(start)).status, "lost");
+      assert.deepEqual(await statesOf(ledger, sub), { 5: "ready", 6: "running", 7: "held" });
+      await worker.settle(ending(at(lease, 6), 1, retryAt(0)));
+      assert.equal((await worker.settle(start)).status, "ok");
+      assert.equal((await rowAt(ledger, at(lease, 5)))!.holds, true);
+      assert.equal((await worker.settle(starting(lease, 6, 2))).status, "lost");
+      await worker.settle(ending(at(lease, 5), rowToken + 1, closedAs()));
+      assert.equal((await worker.settle(starting(lease, 6, 2))).status, "ok");
+    },
+  },
+  {
     name: "rows: a start needs the slot's lease, the row's token and a row that waits",
     about: "ledger",
     async run(subject) {

@@ -154,6 +154,9 @@ function start(context: Context, session: number, change: StartChange): Recorded
   const row = slot?.rows.get(change.position);
   if (slot === undefined || row?.rowToken !== change.rowToken) return lost;
   if (row.state !== "ready" && row.state !== "retrying") return lost;
+  const holds = row.holds || change.holds === true;
+  if (holds && holders(slot, row.key).some((other) => other !== row && other.state === "running")) return lost;
+  row.holds = holds;
   row.state = "running";
   row.dueMs = undefined;
   row.session = session;

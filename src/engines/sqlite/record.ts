@@ -206,12 +206,12 @@ export class Recorder {
     return this.#recorded(delivery, [row.key], false);
   }
 
-  #start(session: number, { lease, position, rowToken }: StartChange): Recorded {
+  #start(session: number, { lease, position, rowToken, holds }: StartChange): Recorded {
     if (!this.#isLeased(session, lease)) return lost;
     const { sub, gen, slot } = lease;
     const row = this.#rows.find({ sub, gen, slot, position });
     if (row?.token !== rowToken || (row.state !== "ready" && row.state !== "retrying")) return lost;
-    this.#rows.run(row, session);
+    if (!this.#rows.run(row, row.holds || holds === true, session)) return lost;
     return this.#recorded(lease, [row.key], false);
   }
 

@@ -21,6 +21,8 @@ export interface RowHead {
   readonly crashes: number;
 }
 
+/** Rows of one key that do not wait: its head, and those that ran already when an earlier one came back. */
+const firstsMax = 8;
 const ofSlot = "sub = ? AND gen = ? AND slot = ?";
 const ofRow = `${ofSlot} AND position = ?`;
 /** The primary key would walk the rows of the whole slot. */
@@ -44,7 +46,10 @@ function prepare(db: Database) {
       `UPDATE factlog_delivery SET state = ?, due_ms = ?, session = NULL, token = token + 1 WHERE ${ofRow}`,
     ),
     run: db.prepare(
-      `UPDATE factlog_delivery SET state = 2, due_ms = NULL, session = ?, token = token + 1 WHERE ${ofRow}`,
+      `UPDATE factlog_delivery SET state = 2, due_ms = NULL, session = ?, holds = ?, token = token + 1 WHERE ${ofRow}`,
+    ),
+    firsts: db.prepare<[number, number]>(
+      `SELECT position, state FROM ${byKey} WHERE ${ofSlot} AND key = ? AND holds = 1 ORDER BY position LIMIT ${firstsMax}`,
     ),
     bury: db.prepare(
       `UPDATE factlog_delivery SET state = 4, due_ms = NULL, session = NULL, holds = ?, stop = ? WHERE ${ofRow}`,
@@ -154,9 +159,17 @@ export class Rows {
     this.#move(row, { ...row, state });
   }
 
-  run(row: RowHead, session: number): void {
-    this.#sql.run.run(session, ...cells(row.ref));
-    this.#move(row, { ...row, state: "running" });
+  /** Runs a row, which may begin to hold its key with that. False where another that holds the key runs. */
+  run(row: RowHead, holds: boolean, session: number): boolean {
+    if (holds && this.#runsOther(row)) return false;
+    this.#sql.run.run(session, holds ? 1 : 0, ...cells(row.ref));
+    this.#move(row, { ...row, holds, state: "running" });
+    return true;
+  }
+  /** What does not wait stands in front of what is held. */
+  #runsOther({ ref, key }: RowHead): boolean {
+    const firsts = this.#sql.firsts.all(ref.sub, ref.gen, ref.slot, key);
+    return firsts.some(([position, state]) => state === stateNumber.running && position !== ref.position);
   }
 
   /** The key goes on where the dead row does not hold it. True where its next became ready. */

@@ -317,6 +317,18 @@ const brokenRows: readonly Broken[] = [
       }),
   },
   {
+    name: "a start asks not who runs",
+    fails: ["rows: of the rows that hold one key one runs at a time"],
+    break: ({ ledger, store }) =>
+      recording(ledger, {
+        before(change) {
+          if (change.kind !== "start") return undefined;
+          for (const row of rowsOf(store)) if (row.state === "running") row.state = "retrying";
+          return undefined;
+        },
+      }),
+  },
+  {
     name: "a start needs no lease",
     fails: ["rows: a start needs the slot's lease, the row's token and a row that waits"],
     break: ({ ledger, store }) =>
