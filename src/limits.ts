@@ -59,11 +59,11 @@ export const limits = {
 
   checkpointMs: 100,
   checkpointEvents: 10_000,
-  pageEvents: 512,
+  pageEvents: 128,
   /** Positions one read may look at when little of them matches. */
   scanMax: 10_000,
   /** Events read but not started, per subscription and process. What waits longer than the caches last costs half again. */
-  readAheadMax: 2_048,
+  readAheadMax: 512,
   /** Lanes that a slot keeps while nothing waits in them: maps in which much comes and goes are slow to collect. */
   lanesIdleMax: 64,
   /** How far claims run ahead of what was started, in positions. */

@@ -41,12 +41,15 @@ export class Claims {
     this.#ahead = Math.min(this.#ahead * 2, limits.claimAheadMax);
     return false;
   }
-  /** Claims were recorded. */
-  granted(): void {
+  /** The claim of a slot was recorded. Answers whether it is enough: one made before work began to wait may not be. */
+  granted(slot: SlotWork): boolean {
+    if (slot.claim < (this.#totalOrder ? this.#wantedTo : slot.wantedTo)) return !this.#stalled;
     this.#stalled = false;
     const nowMs = this.#env.monotonic();
-    if (nowMs - this.#steadySinceMs < 10 * limits.checkpointMs) return;
-    this.#steadySinceMs = nowMs;
-    this.#ahead = Math.max(limits.claimAheadMin, Math.floor(this.#ahead / 2));
+    if (nowMs - this.#steadySinceMs >= 10 * limits.checkpointMs) {
+      this.#steadySinceMs = nowMs;
+      this.#ahead = Math.max(limits.claimAheadMin, Math.floor(this.#ahead / 2));
+    }
+    return true;
   }
 }

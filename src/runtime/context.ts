@@ -214,14 +214,21 @@ export class StateCell {
   }
 }
 
+/** One reason per code: an abort is no place to collect a stack. */
+const reasons = new Map<Ended, FactlogError>();
+
 function reason(code: Ended): FactlogError {
+  const known = reasons.get(code);
+  if (known !== undefined) return known;
   const messages = {
     SETTLED: "the attempt is over",
     HANDLER_TIMEOUT: "the handler ran past its timeout",
     LEASE_LOST: "another worker holds this delivery now; this result is discarded",
     SHUTDOWN: "the worker is shutting down; the delivery runs again elsewhere, uncharged",
   };
-  return new FactlogError(code, messages[code]);
+  const made = new FactlogError(code, messages[code]);
+  reasons.set(code, made);
+  return made;
 }
 
 function withAttributes(event: NewEvent, attributes: NewEvent["attributes"]): NewEvent {

@@ -389,7 +389,7 @@ export class Runner implements SlotOwner {
     }
     if (result.status === "refused") return this.#settlements.refused(slot, batch, result);
     slot.recorded(change);
-    this.#claims.granted();
+    if (!this.#claims.granted(slot) && !slot.leaving) this.world.settler.urge(slot, this);
     this.#settlements.committed(slot, batch, result);
     if (slot.leaving && slot.atRest) this.world.handBack();
     this.pump();
