@@ -4,9 +4,10 @@ import type { Appended } from "../../engine/event-log.ts";
 import { sameContent, slotOf } from "../../event/codec.ts";
 import type { EncodedEvent, PositionNumber, StoredEvent } from "../../event/stored-event.ts";
 import { headSql, type AppendedCounts } from "./counts.ts";
-import type { Database, Statement } from "./database.ts";
-import { type EventReader, isUuid, uuidToSql } from "./event-row.ts";
+import type { Database } from "./database.ts";
+import { type EventReader, idCell } from "./event-row.ts";
 import type { Names } from "./names.ts";
+import { isKnown } from "./sqlite-error.ts";
 
 /**
  * Inserts events inside the open transaction. Positions run on from the head read at its beginning.
@@ -31,8 +32,11 @@ export class Appender {
     this.#slots = slots;
     this.#sql = {
       head: db.prepare<[number]>(headSql),
-      uuid: identified(db, uuidToSql),
-      text: identified(db, "?"),
+      insert: db.prepare(
+        `INSERT INTO factlog_event(position, source, id, schema, slot, key, grp, time_ms, recorded_ms, attributes, data, crc)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ),
+      find: db.prepare<[number]>("SELECT position FROM factlog_event WHERE source = ? AND id = ?"),
     };
   }
 
@@ -90,36 +94,30 @@ export class Appender {
   #insert(event: EncodedEvent, slot: number): StoredEvent | undefined {
     const source = this.#names.sourceId(event.source);
     const schema = this.#names.schemaOf(event);
-    const sql = isUuid(event.id) ? this.#sql.uuid : this.#sql.text;
-    const { changes } = sql.insert.run(
-      this.head + 1,
-      source,
-      event.id,
-      schema.id,
-      slot,
-      event.key ?? null,
-      event.group ?? null,
-      event.timeMs,
-      this.#nowMs,
-      event.attributes,
-      event.data,
-      event.crc,
-    );
-    if (changes === 0) return this.#reader.at(sql.find.get(source, event.id)![0]);
+    const id = idCell(event.id);
+    try {
+      // `get` makes no object of the result, as `run` would; that a known identity throws is paid by those alone.
+      this.#sql.insert.get(
+        this.head + 1,
+        source,
+        id,
+        schema.id,
+        slot,
+        event.key ?? null,
+        event.group ?? null,
+        event.timeMs,
+        this.#nowMs,
+        event.attributes,
+        event.data,
+        event.crc,
+      );
+    } catch (error) {
+      if (!isKnown(error)) throw error;
+      return this.#reader.at(this.#sql.find.get(source, id)![0]);
+    }
     this.#appended.push(schema.typeId);
     return undefined;
   }
-}
-
-/** The statements that name an id, by the form in which it is stored. */
-function identified(db: Database, id: string): { readonly insert: Statement; readonly find: Statement<[number]> } {
-  return {
-    insert: db.prepare(
-      `INSERT INTO factlog_event(position, source, id, schema, slot, key, grp, time_ms, recorded_ms, attributes, data, crc)
-       VALUES (?, ?, ${id}, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    find: db.prepare(`SELECT position FROM factlog_event WHERE source = ? AND id = ${id}`),
-  };
 }
 
 export function idConflict(event: EncodedEvent, index: number): FactlogError {

@@ -2,22 +2,35 @@ import type { PositionNumber, StoredEvent } from "../../event/stored-event.ts";
 import type { Database, Statement } from "./database.ts";
 import type { Names } from "./names.ts";
 
+/** Where the bytes of a UUID stand in its text. */
+const byteAt = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+const dash = 0x2d;
+const noDigit = 0x10;
+const digitOf = new Uint8Array(128).fill(noDigit);
+for (const [value, digit] of [..."0123456789abcdef"].entries()) digitOf[digit.charCodeAt(0)] = value;
+const uuidBytes = new Uint8Array(16);
+
 /**
- * Ids that are canonical UUIDs are stored as 16 bytes: half the index. SQL takes and gives them as text, which is
- * cheaper than a `Uint8Array` for each row. Other ids are stored as text and given with "=" before them.
+ * An id as it is stored: a canonical UUID as 16 bytes, which halves the index, any other as text. The bytes are good
+ * until the next call: SQLite copies what is bound.
  */
-export function isUuid(id: string): boolean {
-  if (id.length !== 36) return false;
-  for (let index = 0; index < 36; index++) {
-    const code = id.charCodeAt(index);
-    const isDash = index === 8 || index === 13 || index === 18 || index === 23;
-    if (isDash ? code !== 0x2d : !isLowerHex(code)) return false;
+export function idCell(id: string): string | Uint8Array {
+  if (id.length !== 36) return id;
+  let wrong = (id.charCodeAt(8) ^ dash) | (id.charCodeAt(13) ^ dash);
+  wrong |= (id.charCodeAt(18) ^ dash) | (id.charCodeAt(23) ^ dash);
+  for (let byte = 0; byte < 16; byte++) {
+    const at = byteAt[byte]!;
+    const high = id.charCodeAt(at);
+    const low = id.charCodeAt(at + 1);
+    const first = digitOf[high & 0x7f]!;
+    const second = digitOf[low & 0x7f]!;
+    wrong |= ((first | second) & noDigit) | ((high | low) >> 7);
+    uuidBytes[byte] = (first << 4) | second;
   }
-  return true;
+  return wrong === 0 ? uuidBytes : id;
 }
-const isLowerHex = (code: number): boolean => (code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66);
-/** The place of an id in SQL, by `isUuid`. */
-export const uuidToSql = "unhex(?, '-')";
+
+/** SQL gives bytes as text, which is cheaper than a `Uint8Array` for each row; other ids with "=" before them. */
 const idFromSql = "CASE typeof(id) WHEN 'blob' THEN lower(hex(id)) ELSE '=' || id END";
 
 export type EventRow = [

@@ -1,7 +1,7 @@
 import { FactlogError } from "../../errors.ts";
 import type { Env } from "../../env.ts";
 import type { Database } from "./database.ts";
-import { applicationId, newestFormat, steps } from "./schema.ts";
+import { applicationId, newestFormat, pageBytes, steps } from "./schema.ts";
 
 /** What the file says about itself. */
 export interface Identity {
@@ -26,6 +26,7 @@ export interface Wanted {
 export function migrate(db: Database, wanted: Wanted, env: Env, path: string): Identity {
   const known = identityOf(db, path);
   if (known?.format === newestFormat) return requireWanted(known, wanted, path);
+  db.exec(`PRAGMA page_size = ${pageBytes}`);
   db.exec("PRAGMA auto_vacuum = INCREMENTAL");
   db.exec("PRAGMA journal_mode = WAL");
   db.exec("BEGIN IMMEDIATE");

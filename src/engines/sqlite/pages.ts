@@ -14,7 +14,7 @@ const rowChars = 256;
 export interface Page {
   /** The highest position of its stretch. */
   readonly end: PositionNumber;
-  readonly rows: EventRow[];
+  rows: EventRow[];
   /** Made from the rows when first asked for. */
   readonly events: (StoredEvent | undefined)[];
   /** Nothing at or below it is missing from `rows`, and nothing will come. */
@@ -62,11 +62,10 @@ export class Pages {
     const head = this.#bell.head >= page.end ? page.end : Math.min(this.#bell.look(), page.end);
     if (head <= page.lookedTo) return;
     const rows = this.#select.all(page.lookedTo, head);
-    let chars = 0;
-    for (const row of rows) {
-      page.rows.push(row);
-      chars += row[10].length + rowChars;
-    }
+    let chars = rows.length * rowChars;
+    for (const row of rows) chars += row[10].length;
+    if (page.rows.length === 0) page.rows = rows;
+    else page.rows.push(...rows);
     page.lookedTo = head;
     page.chars += chars;
     this.#chars += chars;

@@ -74,3 +74,5 @@ CREATE TABLE factlog_outbox(
 export const newestFormat: number = steps.length;
 /** "FACT": marks the file for file(1) and for us. */
 export const applicationId = 0x46414354;
+/** Of a new file. Against 4 KiB: a tenth to a sixth more publishes a second in flight, and no fewer one at a time. */
+export const pageBytes = 8_192;

@@ -23,6 +23,11 @@ function codeOf(error: unknown): number | undefined {
   return typeof errcode === "number" ? errcode & 0xff : undefined;
 }
 
+/** A row of this identity is there already: SQLITE_CONSTRAINT_UNIQUE. */
+export function isKnown(error: unknown): boolean {
+  return (error as { errcode?: unknown } | null | undefined)?.errcode === 2067;
+}
+
 /** Somebody else holds the lock: try again. */
 export function isBusy(error: unknown): boolean {
   const code = codeOf(error);

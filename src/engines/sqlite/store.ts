@@ -188,6 +188,9 @@ function openOnce(env: Env, location: Location, wanted: Wanted): Store {
   }
 }
 
+/** The WAL is taken over into the file at this size: a longer one makes single commits slower, and stalls longer. */
+const checkpointBytes = 4 * 1024 * 1024;
+
 /** Every setting that a promise hangs on is said, whatever SQLite was built with. */
 function setPragmas(db: Database): void {
   db.exec("PRAGMA journal_mode = WAL");
@@ -198,7 +201,7 @@ function setPragmas(db: Database): void {
   db.exec("PRAGMA mmap_size = 0");
   db.exec("PRAGMA temp_store = MEMORY");
   db.exec("PRAGMA cache_size = -16384");
-  db.exec("PRAGMA wal_autocheckpoint = 1000");
+  db.exec(`PRAGMA wal_autocheckpoint = ${checkpointBytes / Number(db.value("PRAGMA page_size"))}`);
   if (process.platform === "darwin") db.exec("PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1");
   db.guardOwnTables();
 }

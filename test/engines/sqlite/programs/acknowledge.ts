@@ -11,7 +11,7 @@ import { Database } from "../../../../src/engines/sqlite/database.ts";
 import { sqlite } from "../../../../src/engines/sqlite/index.ts";
 
 if (process.env["FACTLOG_TEST_SABOTAGE"] === "normal") {
-  const { exec } = Database.prototype;
+  const exec = Reflect.get(Database.prototype, "exec") as (sql: string) => void;
   Database.prototype.exec = function (sql: string): void {
     exec.call(this, sql.replace("synchronous = FULL", "synchronous = NORMAL"));
   };
