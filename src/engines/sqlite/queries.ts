@@ -10,7 +10,6 @@ import type {
 } from "../../engine/ledger.ts";
 import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
 import { notThere } from "./command.ts";
-import { tallyNumber } from "./counters.ts";
 import type { Cell, Database } from "./database.ts";
 import { decodeStart } from "./definition.ts";
 import { decodeRanges } from "./ranges.ts";
@@ -64,8 +63,9 @@ function prepare(db: Database) {
       `SELECT ${columns} FROM factlog_delivery INDEXED BY factlog_delivery_due
        WHERE ${ofSlot} AND due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, position LIMIT ?`,
     ),
-    waiting: db.prepare<[number]>(
-      `SELECT total(n) FROM factlog_tally WHERE sub = ? AND gen = ? AND state IN (${tallyNumber.ready}, ${tallyNumber.retrying})`,
+    slotsDue: db.prepare<[number]>(
+      `SELECT value FROM json_each(?) WHERE EXISTS(SELECT 1 FROM factlog_delivery INDEXED BY factlog_delivery_due
+         WHERE sub = ? AND gen = ? AND slot = value AND due_ms IS NOT NULL AND due_ms <= ?)`,
     ),
     failures: db.prepare<FailureCells>(`${failure} ORDER BY n`),
     lastFailure: db.prepare<FailureCells>(`${failure} ORDER BY n DESC LIMIT 1`),
@@ -140,13 +140,14 @@ export class Queries {
     return keys;
   }
 
-  /** Slot by slot, each up to the limit; where nothing of a subscription waits, its slots are not looked at. */
+  /** Most looks find nothing: one statement per subscription says in which slots something is due. */
   #due({ slots, dueMs, limit }: DeliveryQuery & { kind: "due" }): DeliveryCells[] {
-    const waits = new Map<string, boolean>();
-    const rows = slots.flatMap(({ sub, gen, slot }) => {
-      const name = `${sub} ${gen}`;
-      if (!waits.has(name)) waits.set(name, this.#sql.waiting.get(sub, gen)![0] > 0);
-      return waits.get(name) === true ? this.#sql.due.all(sub, gen, slot, dueMs, limit) : [];
+    const asked = Map.groupBy(slots, ({ sub, gen }) => `${sub} ${gen}`);
+    const rows = [...asked.values()].flatMap((refs) => {
+      const { sub, gen } = refs[0]!;
+      const numbers = JSON.stringify(refs.map(({ slot }) => slot));
+      const due = this.#sql.slotsDue.all(numbers, sub, gen, dueMs);
+      return due.flatMap(([slot]) => this.#sql.due.all(sub, gen, slot, dueMs, limit));
     });
     return rows.toSorted((a, b) => a[8]! - b[8]! || comparePlaces(a, b)).slice(0, limit);
   }

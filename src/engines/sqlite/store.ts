@@ -191,6 +191,9 @@ function openOnce(env: Env, location: Location, wanted: Wanted): Store {
 /** The WAL is taken over into the file at this size: a longer one makes single commits slower, and stalls longer. */
 const checkpointBytes = 4 * 1024 * 1024;
 
+/** A WAL that a long reader made longer is cut to this when it is done with. */
+const walBytesMax = 64 * 1024 * 1024;
+
 /** Every setting that a promise hangs on is said, whatever SQLite was built with. */
 function setPragmas(db: Database): void {
   db.exec("PRAGMA journal_mode = WAL");
@@ -199,6 +202,7 @@ function setPragmas(db: Database): void {
   db.exec("PRAGMA trusted_schema = OFF");
   db.exec("PRAGMA foreign_keys = OFF");
   db.exec("PRAGMA mmap_size = 0");
+  db.exec(`PRAGMA journal_size_limit = ${walBytesMax}`);
   db.exec("PRAGMA temp_store = MEMORY");
   db.exec("PRAGMA cache_size = -16384");
   db.exec(`PRAGMA wal_autocheckpoint = ${checkpointBytes / Number(db.value("PRAGMA page_size"))}`);

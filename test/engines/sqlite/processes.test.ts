@@ -1,13 +1,15 @@
 /** Several processes on one file: writing at once, hearing each other, knowing who is dead. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { suite, test } from "node:test";
-import { event, readAll } from "../../../src/conformance/build.ts";
+import { event, idsOf, readAll } from "../../../src/conformance/build.ts";
 import type { LeaseRequest, LeaseState, SessionView } from "../../../src/engine/ledger.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { realEnv, type Env } from "../../../src/env.ts";
 import { sqlite } from "../../../src/engines/sqlite/index.ts";
-import { Child, closeEngine, openBeneath, openEngine, place } from "./support.ts";
+import { Child, closeEngine, openBeneath, openEngine, place, program } from "./support.ts";
 
 const idsFrom = (name: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${name}-${i}`);
 
@@ -48,6 +50,36 @@ suite("two processes that write", () => {
     assert.deepEqual(first, second);
     assert.deepEqual(await children[0]!.tell({ act: "count" }), { T: 300 });
   });
+});
+
+/** Lets a process publish until `acks` came back, and kills it in the middle of what it is doing. */
+async function killed(path: string, acks: number): Promise<string[]> {
+  const child = spawn(process.execPath, [program("flood"), path], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "exit");
+  let text = "";
+  for await (const chunk of child.stdout.setEncoding("utf8")) {
+    text += chunk as string;
+    if (text.length > acks * 37) child.kill("SIGKILL");
+  }
+  await ended;
+  return text.split("\n").slice(0, -1);
+}
+
+test("a process killed at any moment loses nothing that it acknowledged, and leaves the sums right", async (t) => {
+  const path = place(t);
+  for (let cycle = 1; cycle <= 10; cycle++) {
+    const acknowledged = await Promise.all([killed(path, 37 * cycle), killed(path, 53 * cycle)]);
+    const engine = await sqlite(path).open(realEnv);
+    const stored = new Set(idsOf(await readAll(engine.log)));
+    const lost = acknowledged.flat().filter((id) => !stored.has(id));
+    assert.deepEqual(lost, []);
+    assert.equal((await engine.log.count()).appended.get("Flood"), stored.size);
+    assert.deepEqual(
+      (await engine.inspect()).filter(({ ok }) => !ok),
+      [],
+    );
+    await closeEngine(engine);
+  }
 });
 
 /** Waits that nothing ends but the bell: no timer of this process ever runs out. */
