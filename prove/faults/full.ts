@@ -49,10 +49,8 @@ async function fill(directory: string, times: number): Promise<Awaited<ReturnTyp
   try {
     makeEffectTable(file);
     const worker = await log.work(app);
-    let failure: unknown;
-    worker.stopped.catch((error: unknown) => {
-      failure = error;
-    });
+    const failures: string[] = [];
+    worker.stopped.catch((error: unknown) => void failures.push(`the worker stopped: ${String(error)}`));
     for (let cycle = 1; cycle <= times; cycle++) {
       const refused = await publishUntilFull(log, () => next++);
       refusals += refused.length;
@@ -61,11 +59,11 @@ async function fill(directory: string, times: number): Promise<Awaited<ReturnTyp
       for (const { n } of refused) if (ids.has(`${publisher}-${n}`)) wrong.push(`fact ${n} was refused and is there`);
       mount(directory, firstKiB + cycle * moreKiB, ["remount"]);
       for (const { n } of refused) await log.publish(factOf(publisher, n, keys));
-      if (failure !== undefined) wrong.push(`the worker stopped: ${String(failure)}`);
     }
     mount(directory, firstKiB * 4 + times * moreKiB, ["remount"]);
     if (!(await eventually(async () => (await depthOf(log)) === 0, 60_000))) wrong.push(`${await depthOf(log)} open`);
-    if (failure === undefined) await worker.stop();
+    if (failures.length === 0) await worker.stop();
+    wrong.push(...failures);
     const { ids, wrong: changed } = await factsOf(log);
     if (ids.size !== next) wrong.push(`${ids.size} of ${next} facts are there`);
     wrong.push(...changed, ...(await complaints(log)), ...rowsAreRight(file, ids, true));

@@ -9,8 +9,11 @@ import { bitflip } from "./bitflip.ts";
 import type { Fault } from "./fault.ts";
 import { full } from "./full.ts";
 import { io } from "./io.ts";
+import { clock } from "./clock.ts";
+import { storm } from "./storm.ts";
+import { zombie } from "./zombie.ts";
 
-const faults: readonly Fault[] = [io, full, bitflip];
+const faults: readonly Fault[] = [io, full, zombie, clock, bitflip, storm];
 
 const { values } = parseArgs({
   options: {
