@@ -7,7 +7,7 @@ const byteAt = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 const dash = 0x2d;
 const noDigit = 0x10;
 const digitOf = new Uint8Array(128).fill(noDigit);
-for (const [value, digit] of [..."0123456789abcdef"].entries()) digitOf[digit.charCodeAt(0)] = value;
+for (let value = 0; value < noDigit; value++) digitOf[value.toString(16).charCodeAt(0)] = value;
 const uuidBytes = new Uint8Array(16);
 
 /**
