@@ -85,7 +85,7 @@ const audit = defineSubscription(
   (event, ctx) => ctx.logger.info(event.type, { id: event.id }),
 );
 
-export const app = defineApp({ name: "shop", subscriptions: [payment, warehouse, shipping, notification, audit] });
+const app = defineApp({ name: "shop", subscriptions: [payment, warehouse, shipping, notification, audit] });
 export default app;
 
 // ── web.ts: process 1 ──
