@@ -136,13 +136,16 @@ function over({ scene, process, op }: Run, outcome: "ok" | "fail"): void {
   scene.active.get(process)?.delete(op);
 }
 
-function moodOf({ scene, event, traits }: Run): Mood {
+function moodOf(run: Run): Mood {
+  const { scene, event, traits } = run;
   const { rates, moods } = scene;
+  // A killer kills until it is dead: only whom an operator brought back is mended.
+  const mended = scene.healing && run.ctx.mode === "redrive";
+  if (scene.killers.has(event.id) && !mended) return "kill";
   if (scene.healing) {
     const hopeless = scene.hopeless.has(event.id) && scene.plan.mend !== "cure";
     return hopeless ? "fail" : moods.chance(0.5) ? "now" : "soon";
   }
-  if (scene.killers.has(event.id)) return "kill";
   if (scene.hopeless.has(event.id)) return moods.pick(["fail", "fail-slow", "non-retryable"]);
   const draw = (kind: Parameters<Scene["happens"]>[0], rate: number): boolean => scene.happens(kind, rate);
   if (draw("handler-failed", rates.fail)) return moods.pick(["fail", "fail-slow"]);

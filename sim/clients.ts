@@ -11,6 +11,9 @@ const fatalCodes = new Set(["OUTCOME_UNKNOWN", "STORE_FAILED"]);
 /** What a refused publish or act may say. */
 const passingCodes = ["STORE_BUSY", "STORE_FULL", "STORE_FAILED", "OUTCOME_UNKNOWN", "CLOSED", "BUSY"];
 
+/** Each costs a few lives. */
+const killersMax = 5;
+
 interface Draft {
   readonly id: string;
   readonly type: "Fact" | "Loose";
@@ -77,7 +80,11 @@ export class Clients {
     const { acts, plan } = scene;
     const n = ++scene.facts;
     const id = acts.chance(0.5) ? `fact-${n}` : `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`;
-    const kind = acts.chance(plan.poison) ? "poison" : acts.chance(plan.killers) ? "killer" : "plain";
+    const kind = acts.chance(plan.poison)
+      ? "poison"
+      : scene.killers.size < killersMax && acts.chance(plan.killers)
+        ? "killer"
+        : "plain";
     if (kind === "poison") scene.hopeless.add(id);
     if (kind === "killer") scene.killers.add(id);
     const key = `k${Math.floor(acts.unit() ** 2 * plan.keys)}`;

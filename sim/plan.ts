@@ -100,7 +100,7 @@ export function planOf(seed: number, ops: number, only: Partial<Plan> = {}): Pla
     keys: random.pick([1, 2, 3, 6, 12]),
     publishEveryMs: random.pick([3, 10, 30, 60]),
     poison: rate(random, 0.04, 0.5),
-    killers: rate(random, 0.01, 0.6),
+    killers: rate(random, 0.03, 0.5),
     portDelayMs: random.pick([0, 1, 3, 10, 40]),
     remote: store === "memory" && random.chance(0.3),
     instantDeath: random.chance(0.3),

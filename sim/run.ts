@@ -14,6 +14,8 @@ const sampleEveryMs = 2_000;
 const abandonMs = 30_000;
 const waitMaxMs = 3_000;
 const slackMs = 40_000;
+/** From a death by an event to the next: a process starts, takes over, waits for the crash delay. */
+const lifeMs = 4_000;
 
 export interface Report {
   readonly seed: number;
@@ -102,11 +104,13 @@ function sampling(scene: Scene): () => void {
 }
 
 /** Phase two: no more faults, and everything must be worked off within a bound. */
-async function healed(scene: Scene, lives: Lives, clients: Clients): Promise<{ drained: boolean; detail: string }> {
+async function healed(scene: Scene, crew: Lives, clients: Clients): Promise<{ drained: boolean; detail: string }> {
   const { plan, world } = scene;
-  lives.heal();
+  crew.heal();
   const timeoutMs = Math.max(...plan.subs.map((sub) => sub.timeoutMs));
-  const workMs = scene.count * (25 + plan.portDelayMs * 4);
+  // A held row costs a settle, a look, a fetch and a start, each there and back.
+  const lives = scene.killers.size * plan.subs.reduce((sum, sub) => sum + sub.crashesMax + 2, 0);
+  const workMs = scene.count * (50 + plan.portDelayMs * 8) + lives * (plan.leaseMs * 2 + lifeMs);
   const boundMs = world.nowMs + plan.leaseMs * 2 + timeoutMs + abandonMs + waitMaxMs * 4 + workMs + slackMs;
   let detail: string | undefined = "not looked at";
   let looking = false;
