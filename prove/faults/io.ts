@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { openLog } from "../../src/index.ts";
 import { app, keys, makeEffectTable, publisher } from "../app.ts";
 import { Child } from "../child.ts";
@@ -8,8 +9,8 @@ import { inDirectory } from "../scratch.ts";
 import type { Fault } from "./fault.ts";
 
 const facts = 60;
-/** How many of these calls a run makes, about: the one that fails is among the first so many. */
-const calls = { fsync: 40, pwrite64: 400, ftruncate: 2 } as const;
+const kinds = ["fsync", "pwrite64", "ftruncate"] as const;
+type Kind = (typeof kinds)[number];
 const endsWithinMs = 20_000;
 /** A store that failed says so, or that nobody knows whether the last transaction is stored. */
 const clear = new Set(["STORE_FAILED", "OUTCOME_UNKNOWN"]);
@@ -26,11 +27,12 @@ export const io: Fault = {
   ci: 24,
   release: 200,
   async run(times, random) {
+    const counts = await countCalls();
     const cases: Case[] = [];
     const one = async (): Promise<void> => {
       while (cases.length < times) {
         const call = random.weighted({ fsync: 5, pwrite64: 4, ftruncate: 1 });
-        cases.push(await failAt(call, random.int(1, calls[call])));
+        cases.push(await failAt(call, random.int(1, Math.max(1, counts[call]))));
       }
     };
     await Promise.all([one(), one()]);
@@ -42,22 +44,39 @@ export const io: Fault = {
   },
 };
 
-function failAt(call: string, nth: number): Promise<Case> {
+/** How many of these calls a run makes when nothing fails. */
+function countCalls(): Promise<Readonly<Record<Kind, number>>> {
+  return inDirectory(async (path) => {
+    await prepare(path("log.db"));
+    const child = new Child("steady-process.ts", [path("log.db"), `${facts}`], () => {}, {
+      under: ["strace", "-f", "--seccomp-bpf", "-qq", "-o", path("trace"), "-e", `trace=${kinds.join()}`],
+    });
+    await child.ended;
+    const trace = readFileSync(path("trace"), "utf8");
+    const count = (call: Kind): number => trace.split(` ${call}(`).length - 1;
+    return { fsync: count("fsync"), pwrite64: count("pwrite64"), ftruncate: count("ftruncate") };
+  });
+}
+
+async function prepare(file: string): Promise<void> {
+  await (await openLog(`sqlite:${file}`)).close();
+  makeEffectTable(file);
+}
+
+function failAt(call: Kind, nth: number): Promise<Case> {
   return inDirectory(async (path) => {
     const file = path("log.db");
-    await (await openLog(`sqlite:${file}`)).close();
-    makeEffectTable(file);
+    await prepare(file);
     const acked = new Set<string>();
     const under = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", path("trace"), "-e", `trace=${call}`];
     under.push("-e", `inject=${call}:error=EIO:when=${nth}`, "-e", "signal=none");
     const hear = (said: unknown): void => void acked.add((said as { readonly ack: string }).ack);
     const child = new Child("steady-process.ts", [file, `${facts}`], hear, { under });
     const code = await endOf(child);
-    const where = `${call} ${nth}`;
     const wrong = code === 0 ? [] : clarity(code, child.errors);
     const after = await recover(file, acked);
     return {
-      wrong: [...wrong, ...after.wrong].map((what) => `${where}: ${what}`),
+      wrong: [...wrong, ...after.wrong].map((what) => `${call} ${nth}: ${what}`),
       stopped: code === 1,
       unknown: after.unknown,
     };
