@@ -85,14 +85,13 @@ test("a handler that throws for o-2: it is retried, and blocks only itself", asy
   await publish({ orderId: "o-2", sku: "??" });
   await dev.prints(/^OrderPlaced o-2 -> warehouse retry in 1 s \(1\/8\): Error: no such article$/m);
   await publish({ orderId: "o-3", sku: "cd" });
-  await dev.prints(/^OrderPlaced o-3 -> warehouse done/m);
-  await dev.prints(/^OrderPlaced o-2 -> warehouse retry in 5 s \(2\/8\)/m);
+  await dev.printsAll(/^OrderPlaced o-3 -> warehouse done/m, /^OrderPlaced o-2 -> warehouse retry in 5 s \(2\/8\)/m);
 });
 
-test("mended and saved: restarted, and o-2 is done at attempt 3", async () => {
+test("mended and saved: restarted, and o-2 is done at its next attempt, the third where the machine is not busy", async () => {
   save("");
   await dev.prints(/^restarted in .* \(app\.ts changed\)$/m);
-  await dev.prints(/^OrderPlaced o-2 -> warehouse done at attempt 3, [\d.]+ m?s$/m);
+  await dev.prints(/^OrderPlaced o-2 -> warehouse done at attempt [3-8], [\d.]+ m?s$/m);
   assert.equal((await dev.end("SIGINT")).code, 0);
 });
 

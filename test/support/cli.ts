@@ -56,6 +56,17 @@ export class Running {
   get output(): string {
     return this.#all;
   }
+  /** Waits until all of these are printed, in whatever order, after what was last waited for. */
+  async printsAll(...patterns: readonly RegExp[]): Promise<void> {
+    const from = this.#seen;
+    let last = from;
+    for (const pattern of patterns) {
+      this.#seen = from;
+      await this.prints(pattern);
+      last = Math.max(last, this.#seen);
+    }
+    this.#seen = last;
+  }
   /** Waits until this is printed, after what was last waited for. */
   async prints(pattern: RegExp): Promise<RegExpExecArray> {
     const late = Promise.withResolvers<void>();
