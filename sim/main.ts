@@ -40,7 +40,7 @@ if (values.exhaustive) {
     if (!values.json) console.log(`exhaustive, ${store}: ${runs} runs, ${violations.length} violations`);
   }
 } else {
-  for (const seed of seeds) await one(seed);
+  for (const seed of seeds) await one(seed).catch((error: unknown) => broken(seed, error));
 }
 
 async function one(seed: number): Promise<void> {
@@ -62,6 +62,20 @@ async function one(seed: number): Promise<void> {
   tell(report);
 }
 
+/** The run did not come to its end. */
+function broken(seed: number, error: unknown): void {
+  totals.seeds++;
+  totals.violations++;
+  console.log(`seed=${seed} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  console.log(`seed=${seed} replay: ${replayOf(seed)}`);
+}
+
+function replayOf(seed: number): string {
+  const size = values.ops === "2000" ? "" : ` --ops ${values.ops}`;
+  const where = values.store === undefined ? "" : ` --store ${values.store}`;
+  return `npm run sim -- --seed ${seed}${size}${where}`;
+}
+
 function tell(report: Report): void {
   const { seed, plan, violations } = report;
   if (values.verbose || values.seed !== undefined) {
@@ -74,9 +88,7 @@ function tell(report: Report): void {
     console.log(`seed=${seed} ${invariant} ${anomaly}: ${detail}`);
   }
   if (violations.length === 0) return;
-  const size = values.ops === "2000" ? "" : ` --ops ${values.ops}`;
-  const where = values.store === undefined ? "" : ` --store ${values.store}`;
-  console.log(`seed=${seed} ${violations.length} violations; replay: npm run sim -- --seed ${seed}${size}${where}`);
+  console.log(`seed=${seed} ${violations.length} violations; replay: ${replayOf(seed)}`);
 }
 
 function storeNamed(name: string): StoreKind {

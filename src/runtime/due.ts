@@ -130,12 +130,16 @@ export class DueRows {
     const change = { kind: "start", lease: slot.lease, position: event.position, rowToken: row.token, holds } as const;
     this.#runner.world.settler.submit(change, (result) => {
       if (result.status !== "ok") {
-        this.forget(delivery);
+        this.#rest(delivery);
         return this.#runner.release(delivery);
       }
       delivery.row = { token: row.token + 1, started: true };
       this.#runner.run(delivery);
     });
+  }
+  /** It may not start now: another of its key runs elsewhere, or it has moved on. Found again, but not at once. */
+  #rest(delivery: Delivery): void {
+    this.#runner.world.env.after(limits.duePollMs, () => this.forget(delivery), { upkeep: true });
   }
   forget(delivery: Delivery): void {
     const key = keyOf(delivery.slot.lease.slot, delivery.event.position);
