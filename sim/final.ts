@@ -127,7 +127,7 @@ export async function finalOf(scene: Scene, drained: boolean, drainDetail: strin
       run: Number(run),
     })),
     states: await statesOf(scene, found),
-    sessions: sessionsLeft(scene, found).length,
+    sessions: sessionsLeft(scene, found).filter((session) => !scene.witness.hasCrashed(session)).length,
     findings: await findingsOf(scene),
     drained,
     drainDetail,

@@ -12,6 +12,8 @@ export interface Witness {
   polled(process: Process, request: ReadRequest, page: ReadPage): void;
   /** The process of this session is certainly dead. */
   isGone(session: number): boolean;
+  /** It died, and could not say so. */
+  hasCrashed(session: number): boolean;
 }
 
 /** Rings in every process that listens; a ring may be lost on its way to each. */

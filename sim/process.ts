@@ -14,6 +14,8 @@ export class Process implements Owner {
   readonly env: Env;
   readonly #world: World;
   gone = false;
+  /** It ended without a word. */
+  crashed = false;
   frozenUntilMs = 0;
   /** How far its wall clock is off. */
   skewMs: number;

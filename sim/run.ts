@@ -14,6 +14,7 @@ const sampleEveryMs = 2_000;
 const abandonMs = 30_000;
 const waitMaxMs = 3_000;
 const slackMs = 40_000;
+const operateMaxMs = 10_000;
 /** From a death by an event to the next: a process starts, takes over, waits for the crash delay. */
 const lifeMs = 4_000;
 
@@ -113,17 +114,19 @@ async function healed(scene: Scene, crew: Lives, clients: Clients): Promise<{ dr
   const workMs = scene.count * (50 + plan.portDelayMs * 8) + lives * (plan.leaseMs * 2 + lifeMs);
   const boundMs = world.nowMs + plan.leaseMs * 2 + timeoutMs + abandonMs + waitMaxMs * 4 + workMs + slackMs;
   let detail: string | undefined = "not looked at";
-  let looking = false;
+  // Whoever operates may die of it, and is then never heard of again.
+  let operatingUntilMs = 0;
   const look = async (): Promise<void> => {
-    looking = true;
-    await clients.operate();
+    if (world.nowMs >= operatingUntilMs) {
+      operatingUntilMs = world.nowMs + operateMaxMs;
+      void clients.operate().then(() => (operatingUntilMs = 0));
+    }
     detail = await owed(scene);
-    looking = false;
   };
   const again = (): void => {
     world.after(500, undefined, "look", () => {
       if (detail === undefined) return;
-      if (!looking) void look();
+      void look();
       again();
     });
   };

@@ -128,6 +128,7 @@ export class Scene {
   crash(process: Process): void {
     if (process.gone) return;
     process.end();
+    process.crashed = true;
     this.ops.push({ op: "crash", process: process.name, t: this.t });
     for (const run of this.active.get(process) ?? []) run.died = true;
     this.active.delete(process);

@@ -37,5 +37,6 @@ export function witnessOf(scene: Scene): Witness {
       });
     },
     isGone: (session) => owners.get(session)?.gone === true,
+    hasCrashed: (session) => owners.get(session)?.crashed === true,
   };
 }
