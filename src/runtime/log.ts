@@ -32,6 +32,8 @@ export class Log implements AsyncDisposable {
   readonly #leaseMs: number;
   readonly #publisher: Publisher;
   readonly #workers = new Set<Worker>();
+  /** Workers that have not joined yet: `close` stops them too, so that no session is left behind. */
+  readonly #starting = new Set<Promise<Worker>>();
   #closed: Promise<void> | undefined;
   #app: AppSpec | undefined;
   /** What an operator may look at and do. */
@@ -97,7 +99,9 @@ export class Log implements AsyncDisposable {
   async work<N extends string>(app: App<N>, options: WorkOptions<NoInfer<N>> = {}): Promise<Worker> {
     this.#requireOpen();
     this.#app = appSpecOf(app);
-    const worker = await startWorker(this.#store, this.#logger, this.#leaseMs, this.#app, options);
+    const starting = startWorker(this.#store, this.#logger, this.#leaseMs, this.#app, options);
+    this.#starting.add(starting);
+    const worker = await starting.finally(() => this.#starting.delete(starting));
     this.#workers.add(worker);
     const forget = (): void => void this.#workers.delete(worker);
     worker.stopped.then(forget, forget);
@@ -142,7 +146,8 @@ export class Log implements AsyncDisposable {
     const timer = this.#store.env.after(limits.closeGraceMs, grace.resolve);
     await Promise.race([this.#publisher.idle(), grace.promise]);
     timer.cancel();
-    await Promise.allSettled([...this.#workers].map((worker) => worker.stop()));
+    const started = [...this.#starting].map(async (starting) => (await starting).stop());
+    await Promise.allSettled([...started, ...[...this.#workers].map((worker) => worker.stop())]);
     await this.#store.release();
   }
   [Symbol.asyncDispose](): Promise<void> {
