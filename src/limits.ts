@@ -41,6 +41,8 @@ export const limits = {
   backoffFactor: 6,
   /** A delivery that a dead session was running is due again after this long. */
   crashDelayMs: 1_000,
+  /** A suspect that has lived so long lets the next one begin: what kills a process does so soon. */
+  suspectTurnMs: 250,
   /** A delivery newer than the code is looked at again after this long. */
   awaitDeployMs: 15_000,
   handlerTimeoutMs: 300_000,

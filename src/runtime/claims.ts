@@ -15,6 +15,8 @@ export class Claims {
   #steadySinceMs = 0;
   #startedTo: PositionNumber = 0;
   #wantedTo: PositionNumber = 0;
+  /** Highest claim that was recorded for any slot: one record brings it to all, one after the other. */
+  #grantedTo: PositionNumber = 0;
 
   constructor(env: Env, totalOrder: boolean) {
     this.#env = env;
@@ -38,11 +40,13 @@ export class Claims {
     if (this.#stalled) return true;
     this.#stalled = true;
     this.#steadySinceMs = this.#env.monotonic();
-    this.#ahead = Math.min(this.#ahead * 2, limits.claimAheadMax);
+    const ranOut = !this.#totalOrder || position > this.#grantedTo;
+    if (ranOut) this.#ahead = Math.min(this.#ahead * 2, limits.claimAheadMax);
     return false;
   }
   /** The claim of a slot was recorded. Answers whether it is enough: one made before work began to wait may not be. */
   granted(slot: SlotWork): boolean {
+    this.#grantedTo = Math.max(this.#grantedTo, slot.claim);
     if (slot.claim < (this.#totalOrder ? this.#wantedTo : slot.wantedTo)) return !this.#stalled;
     this.#stalled = false;
     const nowMs = this.#env.monotonic();

@@ -23,6 +23,8 @@ export class Attempt {
   timedOut = false;
   /** Its outcome was told; what still comes from the handler is ignored. */
   told = false;
+  /** It was told as failed although user code has not returned. */
+  givenUp = false;
 
   constructor(delivery: Delivery, startedMs: number) {
     this.delivery = delivery;

@@ -71,6 +71,7 @@ export class Runner implements SlotOwner {
   readonly #capabilities: LogCapabilities;
   readonly #lanes = new Lanes();
   #inFlight = 0;
+  #givenUp = 0;
   #pumping = false;
   #stopping = false;
   #tooManyHeld = false;
@@ -129,6 +130,10 @@ export class Runner implements SlotOwner {
   get inFlight(): number {
     return this.#inFlight;
   }
+  /** In flight, but for handlers that were given up and have not returned. */
+  get working(): number {
+    return this.#inFlight - this.#givenUp;
+  }
   /** One slot row covers all slots of the log. */
   get whole(): boolean {
     return this.spec.order === "log";
@@ -147,7 +152,7 @@ export class Runner implements SlotOwner {
   }
   /** Nothing read waits and nothing runs; progress may still be owed. */
   get idleButProgress(): boolean {
-    return this.#inFlight === 0 && (this.halted || (this.#lanes.waiting === 0 && this.due.active === 0));
+    return this.working === 0 && (this.halted || (this.#lanes.waiting === 0 && this.due.active === 0));
   }
   /** Nothing read waits, nothing runs, nothing is owed. */
   get idle(): boolean {
@@ -329,7 +334,7 @@ export class Runner implements SlotOwner {
       this.due.begin(delivery);
     };
     if (delivery.crashes === 0 && delivery.event.position > delivery.slot.suspectedTo) begin();
-    else this.world.suspects.take(delivery, begin);
+    else this.world.suspects.take(delivery, begin, delivery.crashes > 0);
   }
   /** A suspect whose row stands takes its place in flight. */
   runSuspect(delivery: Delivery): void {
@@ -349,7 +354,10 @@ export class Runner implements SlotOwner {
     handle(this.#desk, attempt);
   }
   #finished(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void {
-    if (this.attempts.remove(attempt)) this.#inFlight--;
+    if (this.attempts.remove(attempt)) {
+      this.#inFlight--;
+      if (attempt.givenUp) this.#givenUp--;
+    }
     if (!attempt.told) this.#tell(attempt, outcome, effects);
     this.pump();
   }
@@ -397,6 +405,8 @@ export class Runner implements SlotOwner {
 
   // ── time ──
   #abandon(attempt: Attempt): void {
+    attempt.givenUp = true;
+    this.#givenUp++;
     this.#tell(attempt, timeout(this.spec), undefined);
     const stuck = [...this.attempts].filter((each) => each.told).length;
     if (stuck < this.spec.concurrency) return;

@@ -22,7 +22,7 @@ export class Workshop {
   readonly #logger: Logger;
   readonly #session: Session;
   readonly #settler: Settler;
-  readonly #suspects = new SuspectTurns();
+  readonly #suspects: SuspectTurns;
   readonly #runners = new Map<string, EnrolledRunner>();
   readonly #over = new AbortController();
   #relay: Relay | undefined;
@@ -33,6 +33,7 @@ export class Workshop {
   constructor(store: SharedStore, logger: Logger, leaseMs: number) {
     this.#store = store;
     this.#logger = logger;
+    this.#suspects = new SuspectTurns(store.env);
     const fail = (error: unknown): void => this.#fail(error);
     this.#session = new Session(store.env, store.engine.ledger, logger, leaseMs, fail);
     this.#settler = new Settler(store.env, store.engine.ledger, () => this.#session.id, fail);
@@ -52,6 +53,7 @@ export class Workshop {
     }
     this.#relay?.stop();
     this.#settler.stop();
+    this.#suspects.stop();
     this.#session.stop();
     this.#over.abort();
     this.#failure.reject(error);
@@ -152,7 +154,7 @@ export class Workshop {
     const { env } = this.#store;
     for (const runner of runners) runner.quiesce();
     const until = env.monotonic() + graceMs;
-    while (this.#failed === undefined && runners.some((runner) => runner.inFlight > 0) && env.monotonic() < until)
+    while (this.#failed === undefined && runners.some((runner) => runner.working > 0) && env.monotonic() < until)
       await pause(env, 5);
     for (const runner of runners) runner.abort();
     if (this.#failed !== undefined) return;
@@ -187,6 +189,7 @@ export class Workshop {
     await this.#waking;
     await this.#session.leave();
     this.#settler.stop();
+    this.#suspects.stop();
     for (const runner of runners) this.#forget(runner);
   }
   #forget(runner: Runner): void {

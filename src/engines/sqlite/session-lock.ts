@@ -61,6 +61,8 @@ export class SessionLocks {
   /** Removes the file of a session whose row is gone. */
   remove(session: number): void {
     rmSync(this.#file(session), { force: true });
+    // What SQLite leaves behind where a process died with its transaction open.
+    rmSync(`${this.#file(session)}-journal`, { force: true });
   }
 
   /** Removes files that no session row names. Call it where no one else can be joining: inside a write transaction. */
@@ -68,7 +70,7 @@ export class SessionLocks {
     const prefix = `${basename(this.#path)}-session-`;
     for (const name of readdirSync(dirname(this.#path))) {
       if (!name.startsWith(prefix)) continue;
-      const session = Number(name.slice(prefix.length));
+      const session = Number(name.slice(prefix.length).replace(/-journal$/u, ""));
       if (Number.isInteger(session) && !known.has(session)) this.remove(session);
     }
   }
