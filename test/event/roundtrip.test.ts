@@ -28,7 +28,11 @@ const strings = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.constantFrom("\ud800", "\udfff x", "\0", "\u2028", "__proto__", "\\"),
 );
-const wellFormed = strings.filter((text) => text.isWellFormed());
+/**
+ * Names that JSON writes without an escape. V8 before 14 (Node 24) misreads others: where the objects of a program that
+ * begin with `q` go on with a property `\\`, `JSON.parse` reads the name in `{"q":1,"\n":2}` as `\\`. The text is right.
+ */
+const unescaped = strings.filter((text) => JSON.stringify(text) === `"${text}"`);
 const json = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 6 },
@@ -40,8 +44,7 @@ const json = fc.letrec<{ value: unknown }>((tie) => ({
       fc.constant(null),
     ),
     fc.array(tie("value"), { maxLength: 4 }),
-    // Names well-formed: V8's JSON.parse (Node 24.21) reads a name "\ud800" as another object's "\\"; the stored text is right.
-    fc.dictionary(wellFormed, tie("value"), { maxKeys: 4, noNullPrototype: true }),
+    fc.dictionary(unescaped, tie("value"), { maxKeys: 4, noNullPrototype: true }),
   ),
 })).value;
 
