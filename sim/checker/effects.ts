@@ -63,12 +63,18 @@ function isFiltered(sub: SubPlan, event: StoredFact): boolean {
   return n !== undefined && n % sub.filterEvery === 0;
 }
 
-/** I6: the first effects of one key come in the order of the log. */
+/**
+ * I6: the first effects of one key come in the order of the log. A zombie's are left out whose delivery was discarded
+ * while it ran: its key has gone on, and nobody can call back what it still does to the world.
+ */
 function order(history: History, sub: SubPlan, runs: Runs): Violation[] {
   if (sub.order === "none") return [];
   const touched = new Set<number>();
   for (const op of history.ops) if (op.op === "operate" && op.sub === sub.name) touched.add(op.position);
   for (const row of history.final.rows) if (row.sub === sub.name && row.state === "dead") touched.add(row.position);
+  const discards = history.ops.flatMap((op) =>
+    op.op === "operate" && op.sub === sub.name && op.act === "discard" ? [op] : [],
+  );
   const found: Violation[] = [];
   const first = new Set<string>();
   const last = new Map<string, Deliver>();
@@ -78,6 +84,7 @@ function order(history: History, sub: SubPlan, runs: Runs): Violation[] {
     const run = runs.get(op.run);
     if (run === undefined || (sub.order === "key" && run.key === undefined)) continue;
     if (sub.onExhausted === "skip-event" && touched.has(run.position)) continue;
+    if (discards.some(({ position, t }) => position === run.position && run.t <= t && t <= op.t)) continue;
     const key = sub.order === "log" ? "" : (run.key ?? "");
     const before = last.get(key);
     if (before !== undefined && before.position > run.position) {

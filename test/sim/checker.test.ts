@@ -177,6 +177,15 @@ test("order none, and what was skipped and redriven, may come in any order", () 
   );
 });
 
+test("a zombie's effect counts no more once its delivery was discarded, and only then", () => {
+  const late = (op: Op): Op => (op.op === "effect" && op.run === 1 ? { ...op, t: 7.5 } : op);
+  const orderBroken = (discardedAt: number): boolean =>
+    check(withOps(late, [{ ...operate, act: "discard", t: discardedAt }])).some(({ invariant }) => invariant === "I6");
+  assert.equal(orderBroken(3), true, "it began to run after that");
+  assert.equal(orderBroken(5), false);
+  assert.equal(orderBroken(9), true, "the effect was there before");
+});
+
 test("a run that did too little is void", () => {
   assert.equal(isVoid({ ...good, ops: [] }), true);
   assert.equal(
