@@ -6,7 +6,7 @@ import { OrderPlaced } from "../workload.ts";
 const everyMs = 50;
 let sum = 0;
 let count = 0;
-const subscription = defineSubscription("memory", { on: OrderPlaced, from: "beginning" }, async (event) => {
+const subscription = defineSubscription(process.argv[3]!, { on: OrderPlaced, from: "beginning" }, async (event) => {
   sum += event.data.total;
   count++;
 });
