@@ -30,10 +30,14 @@ function causeLines(error: FactlogError, verbose: boolean): readonly string[] {
 }
 
 function surprise(error: unknown): ShownError {
+  if (error instanceof CommanderError) return misused(error);
   const text = describeFailure("error", error).error;
-  const lines =
-    error instanceof CommanderError
-      ? [error.message]
-      : [...text.split("\n"), "This is not meant to happen: please report it, with these lines."];
+  const lines = [...text.split("\n"), "This is not meant to happen: please report it, with these lines."];
   return { lines, fields: { code: "UNEXPECTED", message: text } };
+}
+
+/** The command line itself is wrong. */
+function misused({ message: text }: CommanderError): ShownError {
+  const message = text.replace(/^error: /u, "");
+  return { lines: [message], fields: { code: "INVALID_OPTION", message, retryable: false, details: {} } };
 }

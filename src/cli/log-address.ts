@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { FactlogError } from "../errors.ts";
 import { redact } from "../runtime/failure.ts";
 import type { Output } from "./output.ts";
@@ -23,10 +23,10 @@ export function fileOf(url: string): string | undefined {
   return path.startsWith("file:") ? undefined : path;
 }
 
-/** Looking at a log must not make one. Throws NOT_FOUND. */
+/** Looking at a log must not make one, nor make one of an empty file. Throws NOT_FOUND. */
 export function requireLog(url: string): void {
   const file = fileOf(url);
-  if (file === undefined || existsSync(file)) return;
+  if (file === undefined || (existsSync(file) && statSync(file).size > 0)) return;
   throw new FactlogError(
     "NOT_FOUND",
     `there is no log at ${shownAddress(url)}: \`factlog dev app.ts\` starts one here; --url or FACTLOG_URL names another.`,

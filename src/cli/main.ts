@@ -1,17 +1,20 @@
 import { CommanderError } from "commander";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
-import { endQuietlyWithoutReader } from "./output.ts";
+import { endQuietlyWithoutReader, Output } from "./output.ts";
 import { factlogCommand } from "./program.ts";
 
 /** Runs one command line (without the interpreter and the script). Answers the exit code; see exit-codes.ts. */
 export async function main(argv: readonly string[]): Promise<ExitCode> {
   endQuietlyWithoutReader();
   let code: ExitCode = exitCodes.ok;
+  const program = factlogCommand((ended) => void (code = ended), argv.includes("--json") ? "quiet" : "loud");
   try {
-    await factlogCommand((ended) => void (code = ended)).parseAsync(argv, { from: "user" });
+    await program.parseAsync(argv, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (error.exitCode === 0) return exitCodes.ok;
+    if (argv.includes("--json")) new Output({ json: true }).fail(error);
+    return exitCodes.usage;
   }
   return code;
 }

@@ -13,15 +13,16 @@ import { addTail } from "./commands/tail.ts";
 import type { Finish } from "./command.ts";
 import { exitCodeTable } from "./exit-codes.ts";
 
-/** The whole command line as a value: parsed by `main`, read by the reference page. */
-export function factlogCommand(finish: Finish): Command {
+/** The whole command line as a value: parsed by `main`, read by the reference page. `quiet`: it shows no errors itself. */
+export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"): Command {
   const program = new Command("factlog")
     .description("A durable event log for TypeScript, inside the database you already have.")
     .version(version(), "--version", "print the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand(false)
-    .showHelpAfterError("Run it with --help to see how it is used.")
+    .showHelpAfterError(errors === "quiet" ? false : "Run it with --help to see how it is used.")
     .exitOverride()
+    .configureOutput(errors === "quiet" ? { outputError: () => {} } : {})
     .addHelpText(
       "after",
       `\nExit codes:\n${exitCodeTable.map(([code, meaning]) => `  ${code}  ${meaning}`).join("\n")}`,

@@ -45,6 +45,8 @@ export class Session {
   #id: number | undefined;
   /** A round has asked for slots since this session joined. */
   #hasTaken = false;
+  /** All tenants have the slots of the last round. */
+  #toldAll = true;
   #sessions: readonly SessionView[] = [];
   #round: Promise<void> | undefined;
   #again = false;
@@ -66,7 +68,7 @@ export class Session {
   }
   /** This session has taken its share, and every other one has been seen alive: no dead worker's share is still to come. */
   get settledIn(): boolean {
-    if (this.#id === undefined || !this.#hasTaken) return false;
+    if (this.#id === undefined || !this.#hasTaken || !this.#toldAll) return false;
     return this.#sessions.every((other) => other.session === this.#id || this.#alive.has(other.session));
   }
 
@@ -138,7 +140,9 @@ export class Session {
     // What a dead session held is taken in the round that finds it dead, or in the next.
     const afterDeath = request.dead.length > 0 || this.#foundDead;
     this.#foundDead = request.dead.length > 0;
-    for (const tenant of tenants) await this.#tell(tenant, state, afterDeath);
+    this.#toldAll = true;
+    for (const tenant of tenants)
+      await this.#tell(tenant, state, afterDeath).catch((error: unknown) => this.#untold(error));
     // Right after joining, and where someone is seen to be dead, another round takes what is mine.
     if (before === undefined || state.sessions.some((other) => other.gone)) this.#again = true;
   }
@@ -187,6 +191,12 @@ export class Session {
       afterDeath,
     );
     tenant.shrinkTo(this.#quota(tenant));
+  }
+
+  /** A busy store: slots that could not be loaded now are loaded with the next round. */
+  #untold(error: unknown): void {
+    if (!mayPass(error)) throw error;
+    this.#toldAll = false;
   }
 
   /** Others that I have watched stand still for their lease, or whose process is certainly gone. */

@@ -2,7 +2,7 @@ import type { Logger } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { LeaseState, SlotLease } from "../engine/ledger.ts";
 import { pause } from "../env.ts";
-import { FactlogError } from "../errors.ts";
+import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
 import { enrol } from "./enrol.ts";
@@ -138,6 +138,14 @@ export class Workshop {
 
   /** Nothing is due in these runners: all is read, run and recorded, and no dead worker's share is still to come. */
   async quiet(runners: readonly Runner[]): Promise<boolean> {
+    try {
+      return await this.#isQuiet(runners);
+    } catch (error) {
+      if (mayPass(error)) return false;
+      throw error;
+    }
+  }
+  async #isQuiet(runners: readonly Runner[]): Promise<boolean> {
     if (!this.#session.settledIn || !runners.every((runner) => runner.idleButProgress)) return false;
     if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
@@ -277,7 +285,7 @@ class EnrolledRunner implements Tenant {
   #boundHeld(): void {
     this.#store.engine.ledger.tally().then(
       (tallies) => this.runner.boundHeld(tallies.find((each) => each.sub === this.sub)?.rows.held ?? 0),
-      (error: unknown) => this.runner.world.fail(error),
+      (error: unknown) => this.#unlessItMayPass(error),
     );
   }
   /** Nobody serves the newer definition any more (it was rolled back): this one becomes the newest again. */
@@ -286,7 +294,11 @@ class EnrolledRunner implements Tenant {
     const { log, ledger } = this.#store.engine;
     enrol(log, ledger, this.runner.spec, true).then(
       (entry) => this.runner.enrolledAs(entry),
-      (error: unknown) => this.runner.world.fail(error),
+      (error: unknown) => this.#unlessItMayPass(error),
     );
+  }
+  /** A busy store is asked again after a later round. */
+  #unlessItMayPass(error: unknown): void {
+    if (!mayPass(error)) this.runner.world.fail(error);
   }
 }

@@ -124,7 +124,7 @@ export function idConflict(event: EncodedEvent, index: number): FactlogError {
   return new FactlogError(
     "ID_CONFLICT",
     `an event with id ${JSON.stringify(event.id)} of source ${JSON.stringify(event.source)} is stored with other content: ` +
-      "give the new fact an id of its own.",
+      "the data's bytes count, order of names and spelling of numbers included. Give a new fact an id of its own.",
     { details: { index, id: event.id } },
   );
 }
