@@ -21,12 +21,15 @@ export class Cast {
   readonly #url: string;
   readonly #witness: string;
   readonly #random: Random;
+  /** Some of the workers are of the older version, as while a new one is rolled out. */
+  readonly #mixed: boolean;
   #lives = 0;
 
-  constructor(file: string, witness: string, random: Random) {
+  constructor(file: string, witness: string, random: Random, mixed: boolean) {
     this.#url = `sqlite:${file}`;
     this.#witness = witness;
     this.#random = random;
+    this.#mixed = mixed;
     this.#parts = [...publishers, ...workers].map((name) => this.#begin({ name } as Part, []));
   }
 
@@ -41,13 +44,18 @@ export class Cast {
     const retry = unknown.filter(() => this.#random.chance(0.5)).join();
     const child =
       publishes === undefined
-        ? new Child("crash/worker.ts", [this.#url, this.#witness, `${life}`], hear)
+        ? new Child("crash/worker.ts", [this.#url, this.#witness, `${life}`, this.#versionOf(name)], hear)
         : new Child("crash/publisher.ts", [this.#url, name, `${publishes.next}`, `${keys}`, retry], hear);
     void child.ended.then(({ code }) => {
       if (this.killed.has(life) || code === 0) return;
       this.complaints.push(`${name} ended with ${code}: ${child.errors.slice(-5).join(" | ")}`);
     });
     return Object.assign(part, { child, life, isUp: false });
+  }
+
+  /** The first worker is always of the newer one: what only that reads is worked off in the end. */
+  #versionOf(name: string): "1" | "2" {
+    return this.#mixed && name !== workers[0] && this.#random.chance(0.5) ? "1" : "2";
   }
 
   /** Kills one of them, mostly one that works, and puts a new process in its place. */

@@ -4,19 +4,19 @@ import type { Engine } from "../../src/engine/engine.ts";
 import type { RowState, SubscriptionTally } from "../../src/engine/ledger.ts";
 import { sqlite } from "../../src/engines/sqlite/index.ts";
 import { realEnv } from "../../src/env.ts";
-import { keys } from "./plan.ts";
+import { isOurs, keys } from "./plan.ts";
 
 const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
 const many = 1_000_000;
 
-/** What the file holds when all processes have gone. */
-export async function finalOf(file: string, drained: boolean, drainDetail: string): Promise<Final> {
+/** What the file holds when all processes have gone. `before`: events that were there when it all began. */
+export async function finalOf(file: string, before: number, drained: boolean, drainDetail: string): Promise<Final> {
   const engine = await sqlite(file).open({ ...realEnv });
   const own = new DatabaseSync(file, { readOnly: true });
   try {
-    const tallies = await engine.ledger.tally();
+    const tallies = (await engine.ledger.tally()).filter(({ name }) => isOurs(name));
     return {
-      events: await eventsOf(engine),
+      events: (await eventsOf(engine)).slice(before),
       subs: tallies.map(stateOf),
       rows: await rowsOf(engine, tallies),
       effects: own.prepare("SELECT sub, id, run FROM effect ORDER BY rowid").all() as unknown as Final["effects"],
@@ -64,7 +64,8 @@ async function rowsOf({ ledger }: Engine, tallies: readonly SubscriptionTally[])
   for (const state of states) {
     for (const row of await ledger.deliveries({ kind: "state", state, limit: many })) {
       const { eventSlot: slot, position, key, holds, failures, crashes } = row;
-      const sub = names.get(row.sub) ?? "";
+      const sub = names.get(row.sub);
+      if (sub === undefined) continue;
       found.push({ sub, slot, position, key, holds, state, failures, crashes, class: row.failure?.class });
     }
   }

@@ -1,6 +1,6 @@
 /**
  * Crash loop: two publishers and three workers as processes on one file, SIGKILL for one after the other at random
- * moments. `npm run crash -- --cycles 300 [--round N] [--seed S] [--json]`
+ * moments; every other file as an upgrade, see round.ts. `npm run crash -- --cycles 300 [--round N] [--seed S] [--json]`
  */
 import type { Violation } from "../../sim/checker/history.ts";
 import { Random } from "../../sim/random.ts";
@@ -15,8 +15,10 @@ const ackedPerCycleMin = 5;
 const startedMs = performance.now();
 const random = new Random(options.seed);
 const rounds: Round[] = [];
-for (let left = options.cycles; left > 0; left -= options.round) {
-  rounds.push(await round(Math.min(left, options.round), random.fork()));
+/** Every other file was written by the first version and is worked on by two versions of the app. */
+const size = Math.min(options.round, Math.ceil(options.cycles / 2));
+for (let left = options.cycles; left > 0; left -= size) {
+  rounds.push(await round(Math.min(left, size), random.fork(), rounds.length % 2 === 1));
   if (!options.json) console.log(JSON.stringify({ ...rounds.at(-1), violations: rounds.at(-1)?.violations.length }));
 }
 

@@ -3,11 +3,13 @@ import { writeFileSync } from "node:fs";
 import { check } from "../../sim/checker/check.ts";
 import type { History, Op, Publish, Violation } from "../../sim/checker/history.ts";
 import type { Random } from "../../sim/random.ts";
-import { type Log, openLog } from "../../src/index.ts";
+import { defineApp, defineSubscription, type Log, openLog } from "../../src/index.ts";
+import { fixtures, linesOf, unpack } from "../../test/upgrades/contents.ts";
+import { Fact } from "../facts.ts";
 import { eventually, inDirectory, pause } from "../scratch.ts";
 import { Cast } from "./cast.ts";
 import { finalOf } from "./final.ts";
-import { plan } from "./plan.ts";
+import { isOurs, plan, retry } from "./plan.ts";
 import { runsOf } from "./record.ts";
 
 export interface Round {
@@ -25,13 +27,17 @@ const meanWaitMs = 90;
 const upWithinMs = 60_000;
 const drainWithinMs = 120_000;
 
-/** Kills `cycles` times on one file, lets everything drain, and looks at what is left. */
-export function round(cycles: number, random: Random): Promise<Round> {
+/**
+ * Kills `cycles` times on one file, lets everything drain, and looks at what is left. `upgrade`: the file was written by
+ * the first version of its format, and two versions of the app work on it side by side.
+ */
+export function round(cycles: number, random: Random, upgrade: boolean): Promise<Round> {
   return inDirectory(async (path) => {
     const [file, witness] = [path("log.db"), path("witness")];
     writeFileSync(witness, "");
-    await prepare(file);
-    const cast = new Cast(file, witness, random);
+    if (upgrade) unpack(fixtures[0]!, file);
+    await prepare(file, upgrade);
+    const cast = new Cast(file, witness, random, upgrade);
     try {
       if (!(await eventually(() => cast.areUp, upWithinMs))) throw new Error("the processes did not start");
       const startedMs = performance.now();
@@ -42,16 +48,22 @@ export function round(cycles: number, random: Random): Promise<Round> {
       }
       const killSeconds = (performance.now() - startedMs) / 1_000;
       const drainDetail = await settle(file, cast);
-      return await judge(file, witness, cast, drainDetail, killSeconds);
+      return await judge(file, witness, cast, { drainDetail, killSeconds, upgrade });
     } finally {
       await cast.end();
     }
   });
 }
 
-/** The log, and the table that handlers write: without any key, so that it would take a row twice. */
-async function prepare(file: string): Promise<void> {
-  await (await openLog(`sqlite:${file}`)).close();
+/**
+ * The log, and the table that handlers write: without any key, so that it would take a row twice. `upgrade`: the older
+ * version of the app has been there first.
+ */
+async function prepare(file: string, upgrade: boolean): Promise<void> {
+  const log = await openLog(`sqlite:${file}`);
+  const books = defineSubscription("books", { on: Fact, from: "beginning", retry }, () => {});
+  if (upgrade) await log.drain(defineApp({ name: "crash", subscriptions: [books] }));
+  await log.close();
   const own = new DatabaseSync(file, { timeout: 5_000 });
   own.exec("CREATE TABLE effect(sub TEXT NOT NULL, id TEXT NOT NULL, run INTEGER NOT NULL)");
   own.close();
@@ -74,25 +86,30 @@ async function settle(file: string, cast: Cast): Promise<string> {
 async function owed(log: Log): Promise<string> {
   const subscriptions = await log.operator.status();
   return subscriptions
-    .filter(({ depth, dead, held }) => depth + dead + held > 0)
+    .filter(({ name, depth, dead, held }) => isOurs(name) && depth + dead + held > 0)
     .map(({ name, depth, dead, held }) => `${name}: ${depth} open, ${dead} dead, ${held} held`)
     .join("; ");
 }
 
+interface Ending {
+  readonly drainDetail: string;
+  readonly killSeconds: number;
+  readonly upgrade: boolean;
+}
 async function judge(
   file: string,
   witness: string,
   cast: Cast,
-  drainDetail: string,
-  killSeconds: number,
+  { drainDetail, killSeconds, upgrade }: Ending,
 ): Promise<Round> {
   const publishes = [...cast.publishes.values()].flatMap(({ ops }) => ops);
   const runs = runsOf(witness, cast.killed);
-  const final = await finalOf(file, drainDetail === "", drainDetail);
+  const before = upgrade ? linesOf(fixtures[0]!).filter((line) => "event" in line).length : 0;
+  const final = await finalOf(file, before, drainDetail === "", drainDetail);
   const history: History = {
     dedupes: true,
     totalOrder: true,
-    redefined: false,
+    redefined: upgrade,
     zombies: false,
     plan,
     ops: [...publishes, ...runs],

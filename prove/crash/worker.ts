@@ -1,6 +1,7 @@
 /**
- * A worker process: `worker.ts URL WITNESS LIFE`. Each run of a handler leaves lines in the witness file, which outlives
+ * A worker process: `worker.ts URL WITNESS LIFE VERSION`. Each run of a handler leaves lines in the witness file, which outlives
  * the process: begun, effect on the outside, returned or thrown. LIFE numbers the processes: runs are numbered within it.
+ * VERSION 1 is the app as it was before: `books` did not read what is derived, and `mail` waited longer between attempts.
  */
 import { openSync, writeSync } from "node:fs";
 import { defineApp, defineSubscription, type HandlerContext, type RecordedEvent, run, sql } from "../../src/index.ts";
@@ -9,7 +10,8 @@ import { errorsOnly, say } from "../say.ts";
 import { pause } from "../scratch.ts";
 import { retry, runsPerLife } from "./plan.ts";
 
-const [url = "", witness = "", life = "0"] = process.argv.slice(2);
+const [url = "", witness = "", life = "0", version = "2"] = process.argv.slice(2);
+const isOld = version === "1";
 /** Opened for appending: lines of several processes come one after the other. */
 const file = openSync(witness, "a");
 const leave = (what: readonly unknown[]): void => void writeSync(file, `${JSON.stringify(what)}\n`);
@@ -26,7 +28,7 @@ const effect = (number: number, ctx: HandlerContext): void => leave(["effect", n
 const books = defineSubscription(
   "books",
   {
-    on: [Fact, Derived],
+    on: isOld ? [Fact] : [Fact, Derived],
     from: "beginning",
     retry,
     state: {
@@ -44,7 +46,8 @@ const books = defineSubscription(
 );
 
 /** Calls the outside, takes its time, and fails now and then at the first attempt. */
-const mail = defineSubscription("mail", { on: Fact, from: "beginning", retry }, async (event, ctx) => {
+const mailRetry = { ...retry, backoff: [isOld ? 60 : 20] };
+const mail = defineSubscription("mail", { on: Fact, from: "beginning", retry: mailRetry }, async (event, ctx) => {
   const number = begin("mail", event, ctx);
   await pause(Math.random() * 4);
   if (event.data.n % 50 === 0 && ctx.attempt === 1) {

@@ -75,11 +75,13 @@ function order(history: History, sub: SubPlan, runs: Runs): Violation[] {
   const discards = history.ops.flatMap((op) =>
     op.op === "operate" && op.sub === sub.name && op.act === "discard" ? [op] : [],
   );
+  const counted = countedRuns(history, sub);
   const found: Violation[] = [];
   const first = new Set<string>();
   const last = new Map<string, Deliver>();
   for (const op of history.ops) {
     if (op.op !== "effect" || op.sub !== sub.name || first.has(op.id)) continue;
+    if (counted?.has(op.run) === false) continue;
     first.add(op.id);
     const run = runs.get(op.run);
     if (run === undefined || (sub.order === "key" && run.key === undefined)) continue;
@@ -93,6 +95,15 @@ function order(history: History, sub: SubPlan, runs: Runs): Violation[] {
     } else last.set(key, run);
   }
   return found;
+}
+
+/**
+ * While a definition that adds a type takes over, a worker of the older one may run once more what it had read, past an
+ * event of the type that it does not know. Its settle is refused; what it did to the world cannot be called back.
+ */
+function countedRuns({ redefined, final }: History, sub: SubPlan): ReadonlySet<number> | undefined {
+  if (!redefined || !sub.writes || final.effects === undefined) return undefined;
+  return new Set(final.effects.flatMap((effect) => (effect.sub === sub.name ? [effect.run] : [])));
 }
 
 /** I7: one idempotency key per subscription and event, and no two share one. */

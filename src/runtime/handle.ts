@@ -4,9 +4,11 @@ import { verdictOf } from "../app/verdicts.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { Effects } from "../engine/ledger.ts";
 import { FactlogError, hasCode } from "../errors.ts";
+import { isIntact } from "../event/codec.ts";
 import { decodeEvent } from "../event/decode.ts";
 import type { EventDefinition, RecordedEvent } from "../event/define.ts";
 import { type ContextHost, DeliveryContext } from "./context.ts";
+import type { StoredEvent } from "../event/stored-event.ts";
 import type { Delivery } from "./slot-work.ts";
 
 /** The fact that is being handled: what a handler publishes inherits its correlation. */
@@ -75,14 +77,22 @@ function readable(desk: HandlerDesk, attempt: Attempt): RecordedEvent | undefine
   const stored = attempt.delivery.event;
   try {
     const definition = desk.definitions.get(stored.type);
-    if (definition === undefined)
-      throw new FactlogError("POISON", `${desk.spec.name} got ${stored.type}, which it does not read.`);
+    if (definition === undefined) throw unread(desk, stored);
     return decodeEvent(stored, definition, desk.epoch);
   } catch (error) {
     const kind = hasCode(error, "AWAIT_DEPLOY") ? "await-deploy" : "poison";
     desk.finished(attempt, { kind, error }, undefined);
     return undefined;
   }
+}
+
+/** A row of a type that another version of this subscription reads, or of an event that retention took. */
+function unread({ spec }: HandlerDesk, stored: StoredEvent): FactlogError {
+  if (!isIntact(stored)) return new FactlogError("POISON", `${spec.name} got an event that cannot be read any more.`);
+  return new FactlogError(
+    "AWAIT_DEPLOY",
+    `${spec.name} owes something to ${stored.type} ${stored.id}, which this version of it does not read: deploy one that has ${stored.type} in \`on\`.`,
+  );
 }
 
 function wanted(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent): boolean {
