@@ -31,8 +31,8 @@ if (chosen.length < (values.only?.length ?? 1) || (values.layers !== "named" && 
   process.exit(2);
 }
 const everyLayer = values.layers === "all";
-if (values.write && (chosen.length < bugs.length || !everyLayer)) {
-  console.error("--write publishes the whole table: run it with --layers all and without --only and --quick");
+if (values.write && chosen.length < bugs.length) {
+  console.error("--write publishes the whole table: run it without --only and --quick");
   process.exit(2);
 }
 
@@ -94,7 +94,7 @@ const perLayer = Object.fromEntries(
   }),
 );
 for (const what of wrong) console.log(what);
-if (values.write && wrong.length === 0) writePage(chosen, matrix);
+if (values.write && wrong.length === 0) writePage(chosen, matrix, everyLayer);
 conclude(
   {
     ok: wrong.length === 0 && caught.length === chosen.length,

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Bug } from "./bug.ts";
-import { type LayerName, layerNames, layers } from "./layers.ts";
+import { caughtByOneMax, type LayerName, layerNames, layers } from "./layers.ts";
 
 /** What each layer said to each bug; undefined: nothing. */
 export type Matrix = ReadonlyMap<string, Map<LayerName, string | undefined>>;
@@ -16,25 +16,20 @@ of the proofs must see each of them. In the same run every layer must be content
 \`\`\`
 npm run sabotage                                       # all bugs, each against the layer that must catch it
 npm run sabotage -- --only "ack before commit"         # one; --quick: the five that CI plants
-npm run sabotage -- --layers all --write               # every bug against every layer, and this page
+npm run sabotage -- --layers all                       # every bug against every layer; --write: and this page anew
 \`\`\`
 
 A bug is a patch on the product itself, compiles, and counts as caught only where the layer names a broken promise: a failed
 check or a violated invariant, not a process that fell over.
 `;
 
-/** Publishes what was seen. */
-export function writePage(bugs: readonly Bug[], matrix: Matrix): void {
+/** Publishes what was seen; `everyLayer`: with all that each layer saw beside what it must catch. */
+export function writePage(bugs: readonly Bug[], matrix: Matrix, everyLayer: boolean): void {
   const saw = (name: string, layer: LayerName): string | undefined => matrix.get(name)?.get(layer);
   const listed = bugs.map(({ name, what, layer }) => `| ${name} | ${what} | ${layer} | ${inCell(saw(name, layer))} |`);
   const counts = layerNames.map((layer) => {
     const must = bugs.filter((bug) => bug.layer === layer).length;
-    const all = bugs.filter(({ name }) => saw(name, layer) !== undefined).length;
-    return `| ${layer} | ${layers[layer].what} | ${must} | ${all} |`;
-  });
-  const marks = bugs.map(({ name, layer }) => {
-    const cells = layerNames.map((each) => (saw(name, each) === undefined ? "" : each === layer ? "**x**" : "x"));
-    return `| ${name} | ${cells.join(" | ")} |`;
+    return `| ${layer} | ${layers[layer].what} | ${must} |`;
   });
   const text = [
     head,
@@ -46,18 +41,27 @@ export function writePage(bugs: readonly Bug[], matrix: Matrix): void {
     "",
     "## The layers",
     "",
-    "| Layer | What it is | Must catch | Sees in all |",
-    "|---|---|---:|---:|",
+    `No layer is to catch more than ${caughtByOneMax}.`,
+    "",
+    "| Layer | What it is | Must catch |",
+    "|---|---|---:|",
     ...counts,
     "",
-    "## Who sees what",
-    "",
-    `| Bug | ${layerNames.join(" | ")} |`,
-    `|---|${layerNames.map(() => ":-:|").join("")}`,
-    ...marks,
-    "",
+    ...(everyLayer ? whoSeesWhat(bugs, saw) : []),
   ];
   writeFileSync(path, text.join("\n"));
+}
+
+function whoSeesWhat(
+  bugs: readonly Bug[],
+  saw: (name: string, layer: LayerName) => string | undefined,
+): readonly string[] {
+  const marks = bugs.map(({ name, layer }) => {
+    const cells = layerNames.map((each) => (saw(name, each) === undefined ? "" : each === layer ? "**x**" : "x"));
+    return `| ${name} | ${cells.join(" | ")} |`;
+  });
+  const rule = `|---|${layerNames.map(() => ":-:|").join("")}`;
+  return ["## Who sees what", "", `| Bug | ${layerNames.join(" | ")} |`, rule, ...marks, ""];
 }
 
 /** Text as one cell of a table. */

@@ -27,7 +27,7 @@ export const logBugs: readonly Bug[] = [
   {
     name: "known id stored again",
     what: "nothing holds (source, id) unique",
-    layer: "crash loop",
+    layer: "simulation",
     edits: [
       {
         file: `${sqlite}/schema.ts`,

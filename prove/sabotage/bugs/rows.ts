@@ -19,7 +19,7 @@ export const rowBugs: readonly Bug[] = [
   {
     name: "held decided from memory",
     what: "a process holds rows back behind one that it remembers, although another process has closed that",
-    layer: "simulation",
+    layer: "conformance",
     edits: [
       {
         file: `${sqlite}/rows.ts`,

@@ -77,7 +77,7 @@ export const settleBugs: readonly Bug[] = [
   {
     name: "`low` passes an open gap",
     what: "progress passes the oldest delivery that is still open",
-    layer: "simulation",
+    layer: "crash loop",
     edits: [
       {
         file: "src/runtime/slot-work.ts",

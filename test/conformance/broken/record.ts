@@ -400,6 +400,25 @@ const brokenHandOver: readonly Broken[] = [
       return { ledger: { ...faults.ledger, ...looking.ledger } };
     },
   },
+  {
+    name: "held is decided by what this process itself has inserted and closed",
+    fails: ["hand-over: who gets a slot back sees what became of its rows meanwhile"],
+    break({ ledger, store }) {
+      const busy = new Set<string>();
+      return recording(ledger, {
+        after({ freed }, change) {
+          if (change.kind === "progress") {
+            for (const { position, key } of change.insert) {
+              if (busy.has(key)) slotRowOf(store, change.lease)!.rows.get(position)!.state = "held";
+              busy.add(key);
+            }
+          }
+          for (const key of freed) busy.delete(key);
+          return undefined;
+        },
+      });
+    },
+  },
 ];
 
 export const brokenRecords: readonly Broken[] = [...brokenProgress, ...brokenRows, ...brokenHandOver];
