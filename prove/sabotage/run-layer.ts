@@ -20,6 +20,7 @@ const groups = new Set<number>();
 process.on("exit", () => {
   for (const group of groups) endGroup(group);
 });
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
 function endGroup(group: number): void {
   groups.delete(group);

@@ -8,6 +8,7 @@ export const rowBugs: readonly Bug[] = [
     name: "a lane not turned into held rows",
     what: "when a delivery fails, what waits behind it in memory goes on past its row",
     layer: "simulation",
+    quick: true,
     edits: [
       {
         file: "src/runtime/settlements.ts",
@@ -66,8 +67,7 @@ export const rowBugs: readonly Bug[] = [
   {
     name: "retry forgotten over a restart",
     what: "whoever takes a slot counts the attempts of its retrying rows from the beginning",
-    layer: "simulation",
-    quick: true,
+    layer: "conformance",
     edits: [
       {
         file: `${sqlite}/lease.ts`,

@@ -68,6 +68,27 @@ export const handOverChecks: readonly Check[] = [
     },
   },
   {
+    name: "hand-over: a row that waits keeps what was charged to it and when it is due, however its slot changes hands",
+    about: "ledger",
+    async run(subject) {
+      const { worker, lease, ledger, subscription } = await scene(subject);
+      const waiting = row(5, { state: "retrying", dueMs: 900, failures: 2 });
+      await worker.settle(progress(lease, { low: 5, insert: [waiting] }));
+      const before = await rowAt(ledger, at(lease, 5));
+      await worker.lease({ giveBack: worker.held });
+      const next = await Worker.join(subject);
+      await next.take(subscription);
+      assert.deepEqual(await rowAt(ledger, at(lease, 5)), before);
+      const heir = await Worker.join(subject);
+      await heir.bury(next);
+      await heir.take(subscription);
+      assert.deepEqual(await rowAt(ledger, at(lease, 5)), before);
+      await heir.lease({ leave: true });
+      await worker.take(subscription);
+      assert.deepEqual(await rowAt(ledger, at(lease, 5)), before);
+    },
+  },
+  {
     name: "hand-over: end and insert at the same time never leave a key held without a head",
     about: "ledger",
     async run(subject) {

@@ -401,6 +401,20 @@ const brokenHandOver: readonly Broken[] = [
     },
   },
   {
+    name: "who takes a slot counts the failures of its rows from the beginning",
+    fails: [
+      "hand-over: a row that waits keeps what was charged to it and when it is due, however its slot changes hands",
+    ],
+    break: ({ ledger, store }) =>
+      leasing(ledger, {
+        after({ held }, { want }) {
+          if (want.length === 0) return undefined;
+          for (const lease of held) for (const one of slotRowOf(store, lease)!.rows.values()) one.failures = 0;
+          return undefined;
+        },
+      }),
+  },
+  {
     name: "held is decided by what this process itself has inserted and closed",
     fails: ["hand-over: who gets a slot back sees what became of its rows meanwhile"],
     break({ ledger, store }) {
