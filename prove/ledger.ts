@@ -29,6 +29,7 @@ can be repeated with the script of its name.
 | \`npm run crash\` | two publishers and three workers as processes, SIGKILL for one after the other | an acknowledged fact or an effect lost, an effect twice, a key out of order |
 | \`npm run powerloss\` | the disk rebuilt as a power loss may leave it, from the system calls of a real process | an acknowledged fact lost, a file that does not open or whose sums are wrong |
 | \`npm run faults\` | disk errors, a full disk, stopped workers, jumping clocks, flipped bits, poison | a wrong payload served, a stale result that counts, a process that goes on after its disk failed |
+| \`npm run sabotage\` | bugs planted in the sources, each to be seen by one of these proofs or a suite of tests | a bug that its layer does not see, a layer that complains of the sources as they are |
 | \`npm run soak\` | 500 events a second on five subscriptions | memory or descriptors that go on growing |
 `;
 
@@ -59,7 +60,7 @@ function shown({ date, commit, machine, size, entries }: Run): string {
 
 function figuresShown(figures: Readonly<Record<string, unknown>>): string {
   return Object.entries(figures)
-    .filter(([name]) => name !== "ok" && name !== "seconds")
+    .filter(([name, value]) => name !== "ok" && name !== "seconds" && !Array.isArray(value))
     .map(([name, value]) => `${name} ${isRecord(value) ? `(${figuresShown(value)})` : String(value)}`)
     .join(", ");
 }

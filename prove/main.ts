@@ -19,6 +19,7 @@ const proofs: readonly Proof[] = [
   { name: "crash loop", script: "crash/main.ts", ci: ["--cycles", "50"], release: ["--cycles", "10000"] },
   { name: "power loss", script: "powerloss/main.ts", ci: ["--images", "300"], release: ["--images", "100000"] },
   { name: "faults", script: "faults/main.ts", ci: ["--size", "ci"], release: ["--size", "release"] },
+  { name: "sabotage", script: "sabotage/main.ts", ci: ["--quick"], release: [] },
   { name: "soak", script: "soak/main.ts", ci: undefined, release: ["--minutes", "60"] },
 ];
 

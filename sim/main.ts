@@ -33,10 +33,10 @@ const faults = new Map<string, number>(faultKinds.map((kind) => [kind, 0]));
 let hashStable = true;
 
 if (values.exhaustive) {
-  for (const store of stores.slice(0, 2)) {
+  for (const store of only.store === undefined ? stores.slice(0, 2) : [only.store]) {
     const { runs, violations } = await exhaust(store);
     totals.violations += violations.length;
-    for (const { detail } of violations) console.log(detail);
+    for (const { invariant, anomaly, detail } of violations) console.log(`${invariant} ${anomaly}: ${detail}`);
     if (!values.json) console.log(`exhaustive, ${store}: ${runs} runs, ${violations.length} violations`);
   }
 } else {

@@ -26,6 +26,8 @@ export interface Round {
 const meanWaitMs = 90;
 const upWithinMs = 60_000;
 const drainWithinMs = 120_000;
+/** What is owed and stays the same for so long is not worked off any more. */
+const standstillMs = 30_000;
 
 /**
  * Kills `cycles` times on one file, lets everything drain, and looks at what is left. `upgrade`: the file was written by
@@ -76,8 +78,16 @@ async function settle(file: string, cast: Cast): Promise<string> {
   await cast.stopPublishers();
   const log = await openLog(`sqlite:${file}`);
   try {
-    await eventually(async () => (await owed(log)) === "" || cast.complaints.length > 0, drainWithinMs);
-    return await owed(log);
+    let left = "";
+    let movedMs = performance.now();
+    const isOver = async (): Promise<boolean> => {
+      const before = left;
+      left = await owed(log);
+      if (left !== before) movedMs = performance.now();
+      return left === "" || cast.complaints.length > 0 || performance.now() - movedMs > standstillMs;
+    };
+    await eventually(isOver, drainWithinMs);
+    return left;
   } finally {
     await log.close();
     await cast.stopWorkers();

@@ -49,6 +49,46 @@ export const handOverChecks: readonly Check[] = [
     },
   },
   {
+    name: "hand-over: who gets a slot back sees what became of its rows meanwhile",
+    about: "ledger",
+    async run(subject) {
+      const { worker, lease, ledger, sub, subscription } = await scene(subject);
+      const next = await Worker.join(subject);
+      await worker.settle(progress(lease, { low: 5, insert: [row(5)] }));
+      await worker.lease({ giveBack: worker.held });
+      await next.take(subscription);
+      await next.settle(starting(next.leaseOf(sub), 5, 1));
+      await next.settle(ending(at(lease, 5), 2, closedAs()));
+      await next.settle(progress(next.leaseOf(sub), { low: 6, insert: [row(6, { key: "other" })] }));
+      await next.lease({ giveBack: next.held });
+      await worker.take(subscription);
+      const inserts = [row(9), row(10, { key: "other" })];
+      await worker.settle(progress(worker.leaseOf(sub), { low: 10, insert: inserts }));
+      assert.deepEqual(await statesOf(ledger, sub), { 6: "ready", 9: "ready", 10: "held" });
+    },
+  },
+  {
+    name: "hand-over: a row that waits keeps what was charged to it and when it is due, however its slot changes hands",
+    about: "ledger",
+    async run(subject) {
+      const { worker, lease, ledger, subscription } = await scene(subject);
+      const waiting = row(5, { state: "retrying", dueMs: 900, failures: 2 });
+      await worker.settle(progress(lease, { low: 5, insert: [waiting] }));
+      const before = await rowAt(ledger, at(lease, 5));
+      await worker.lease({ giveBack: worker.held });
+      const next = await Worker.join(subject);
+      await next.take(subscription);
+      assert.deepEqual(await rowAt(ledger, at(lease, 5)), before);
+      const heir = await Worker.join(subject);
+      await heir.bury(next);
+      await heir.take(subscription);
+      assert.deepEqual(await rowAt(ledger, at(lease, 5)), before);
+      await heir.lease({ leave: true });
+      await worker.take(subscription);
+      assert.deepEqual(await rowAt(ledger, at(lease, 5)), before);
+    },
+  },
+  {
     name: "hand-over: end and insert at the same time never leave a key held without a head",
     about: "ledger",
     async run(subject) {

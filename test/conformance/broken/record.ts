@@ -400,6 +400,39 @@ const brokenHandOver: readonly Broken[] = [
       return { ledger: { ...faults.ledger, ...looking.ledger } };
     },
   },
+  {
+    name: "who takes a slot counts the failures of its rows from the beginning",
+    fails: [
+      "hand-over: a row that waits keeps what was charged to it and when it is due, however its slot changes hands",
+    ],
+    break: ({ ledger, store }) =>
+      leasing(ledger, {
+        after({ held }, { want }) {
+          if (want.length === 0) return undefined;
+          for (const lease of held) for (const one of slotRowOf(store, lease)!.rows.values()) one.failures = 0;
+          return undefined;
+        },
+      }),
+  },
+  {
+    name: "held is decided by what this process itself has inserted and closed",
+    fails: ["hand-over: who gets a slot back sees what became of its rows meanwhile"],
+    break({ ledger, store }) {
+      const busy = new Set<string>();
+      return recording(ledger, {
+        after({ freed }, change) {
+          if (change.kind === "progress") {
+            for (const { position, key } of change.insert) {
+              if (busy.has(key)) slotRowOf(store, change.lease)!.rows.get(position)!.state = "held";
+              busy.add(key);
+            }
+          }
+          for (const key of freed) busy.delete(key);
+          return undefined;
+        },
+      });
+    },
+  },
 ];
 
 export const brokenRecords: readonly Broken[] = [...brokenProgress, ...brokenRows, ...brokenHandOver];
