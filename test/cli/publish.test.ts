@@ -66,6 +66,25 @@ test("a fact is stored once; what is refused is not stored, and says why", async
   assert.equal(objectsIn(stdout).length, 1);
 });
 
+test("--id may repeat the id that the data give, and not replace it", async (t) => {
+  const cwd = shopFolder(t);
+  const publish = (input: string, ...args: string[]): ReturnType<typeof factlog> =>
+    factlog(t, ["publish", "OrderPlaced", ...args], { cwd, input });
+  for (const stream of [false, true]) {
+    const [input, data] = stream ? [order("o-1"), "-"] : ["", order("o-1")];
+    const refused = await publish(input, data, "--id", "mine");
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /^INVALID_OPTION .*"mine".*"o-1".*Nothing was stored\.\n$/);
+    assert.equal((await publish(input, data, "--id", "o-1")).code, 0);
+  }
+  assert.match((await publish("", "{}", "--id", "mine")).stderr, /^INVALID_DATA /);
+  const { stdout } = await factlog(t, ["tail", "--json"], { cwd });
+  assert.deepEqual(
+    objectsIn(stdout).map(({ id }) => id),
+    ["o-1"],
+  );
+});
+
 test("stdin is a batch: attributes, line numbers of what is refused, bytes as given", async (t) => {
   const cwd = shopFolder(t);
   const publish = (input: string, ...args: string[]): ReturnType<typeof factlog> =>

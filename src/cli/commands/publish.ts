@@ -55,7 +55,7 @@ async function publish(call: Call<PublishOptions>, type = "", json = ""): Promis
     "create",
     async ({ log, name }) => {
       if (json === "-") return publishStream({ log, name, out: call.out, definition, attributes });
-      await publishOne(log, name, call.out, newEventFromJson(definition.eventType, json, attributes));
+      await publishOne(log, name, call.out, eventFrom(definition, json, attributes));
     },
     { source: app.spec.name },
   );
@@ -72,6 +72,30 @@ function definitionIn({ spec, name }: AppFile, type: string): EventDefinition {
     `${name} has no event ${type}: it has ${known.join(", ") || "none"}.${hint} Nothing was stored.`,
     { details: { type, known } },
   );
+}
+
+/** An id that the event type takes from the data is what makes a retry one fact: `--id` may repeat it, not replace it. */
+function eventFrom(definition: EventDefinition, json: string, attributes: EventAttributes): NewEvent {
+  const event = newEventFromJson(definition.eventType, json, attributes);
+  const { id } = attributes;
+  if (id === undefined || definition.id === undefined) return event;
+  const derived = derivedId(definition, event.data);
+  if (derived === undefined || derived === id) return event;
+  throw new FactlogError(
+    "INVALID_OPTION",
+    `--id ${JSON.stringify(id)} is not the id that ${definition.type} takes from these data, ${JSON.stringify(derived)}: ` +
+      "leave --id out. Nothing was stored.",
+    { details: { id, derived } },
+  );
+}
+
+/** Undefined where the function throws, as on data that do not fit: publishing then says what is wrong with them. */
+function derivedId(definition: EventDefinition, data: unknown): string | undefined {
+  try {
+    return definition.id?.(data);
+  } catch {
+    return undefined;
+  }
 }
 
 function attributesOf(options: PublishOptions): EventAttributes {
@@ -164,7 +188,7 @@ async function publishBatch(
   try {
     const events = batch.map((document) => {
       line = document.line;
-      return newEventFromJson(definition.eventType, document.text, attributes);
+      return eventFrom(definition, document.text, attributes);
     });
     line = undefined;
     return await log.publishAll(events);
