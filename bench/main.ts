@@ -10,12 +10,19 @@ import { runInNewContext } from "node:vm";
 import { parseArgs } from "node:util";
 import type { Measure, Measurement, Settings } from "./measure.ts";
 import { drainMeasures } from "./measures/drain.ts";
+import { failingMeasures } from "./measures/failing.ts";
+import { growthMeasure } from "./measures/growth.ts";
 import { idleMeasure } from "./measures/idle.ts";
 import { latencyMeasures } from "./measures/latency.ts";
+import { listeningMeasure } from "./measures/listening.ts";
 import { loopDelayMeasure } from "./measures/loop-delay.ts";
+import { manyMeasures } from "./measures/many.ts";
 import { memoryMeasure } from "./measures/memory.ts";
+import { poisonMeasure } from "./measures/poison.ts";
 import { publishMeasures } from "./measures/publish.ts";
 import { statusMeasure } from "./measures/status.ts";
+import { waitingMeasure } from "./measures/waiting.ts";
+import { writePage } from "./page.ts";
 
 const measures: readonly Measure[] = [
   ...publishMeasures,
@@ -24,7 +31,13 @@ const measures: readonly Measure[] = [
   ...latencyMeasures,
   idleMeasure,
   memoryMeasure,
+  waitingMeasure,
   statusMeasure,
+  ...failingMeasures,
+  poisonMeasure,
+  listeningMeasure,
+  ...manyMeasures,
+  growthMeasure,
 ];
 
 const { values } = parseArgs({
@@ -52,7 +65,10 @@ for (const measure of chosen) {
     console.log(values.json ? JSON.stringify(measurement) : shown(measurement));
   }
 }
-if (values.record) record(found);
+if (values.record) {
+  record(found);
+  if (!values.quick && values.only === undefined) writePage();
+}
 
 function shown({ name, value, unit, raw, ratio, target, better }: Measurement): string {
   const met = target === null ? "" : (better === "higher") === (ratio ?? value) >= target ? "met" : "MISSED";
@@ -69,7 +85,7 @@ function figure(value: number): string {
   return value >= 1_000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }
 
-/** Adds this run to the history: what, where and of which commit. */
+/** Adds this run to the history: what, where and of which commit. A whole one is also drawn in docs/reference. */
 function record(results: readonly Measurement[]): void {
   const git = (...args: string[]): string => execFileSync("git", args, { encoding: "utf8" }).trim();
   const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, node: process.version };

@@ -1,0 +1,105 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Measurement } from "./measure.ts";
+
+/** One run, as a line of results.ndjson. */
+export interface BenchRun {
+  readonly at: string;
+  readonly commit: string;
+  readonly quick: boolean;
+  readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string };
+  readonly results: readonly Measurement[];
+}
+const results = new URL("results.ndjson", import.meta.url);
+const page = fileURLToPath(new URL("../docs/reference/performance.md", import.meta.url));
+
+/** What each measure is, by its name; the order of the page. */
+const meanings: Readonly<Record<string, string>> = {
+  "publish-1": "publish, one awaited after the other",
+  "publish-100": "publish, 100 in flight",
+  "publish-1000": "publish, 1,000 in flight",
+  "batch-100": "publish in batches of 100",
+  "batch-1000": "publish in batches of 1,000",
+  "loop-delay": "event-loop delay while 1,000 publishes are in flight, p99",
+  drain: "drain a backlog, summing a field of each event",
+  "drain-no-data": "the same, handlers that do not look at the data (raw parses them)",
+  "drain-two": "two subscriptions drained at once, deliveries against one",
+  emit: "drain, each handler emits an event",
+  "latency-same-p50": "publish to handler, same process, p50",
+  "latency-same-p99": "the same, p99",
+  "latency-other-p50": "publish to handler in another process, p50",
+  "latency-other-p99": "the same, p99",
+  idle: "CPU of an idle worker",
+  memory: "resident memory of a worker that drains a million events, `--max-semi-space-size=16`",
+  "memory-no-flag": "the same without the flag",
+  "memory-slope": "growth of the first of these over its second half",
+  waiting: "resident memory more while 100,000 retries wait",
+  status: "`status` with half a million events pending",
+  "failing-1": "healthy deliveries while 1% of the keys fail, against none",
+  "failing-10": "healthy deliveries while 10% of the keys fail, against none",
+  poison: "p99 of healthy keys at some 800 events a second while 10% of 10,000 keys fail and 1% hang, against none",
+  listening: "drain while somebody listens on the diagnostics channel, against nobody",
+  "subscriptions-10": "deliveries with 10 subscriptions in a process, against one",
+  "subscriptions-100": "deliveries with 100 subscriptions in a process, against one",
+  "growth-publish": "publish in batches to a log of 10 million events, against 10 thousand",
+  "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
+  "growth-status": "`status` at 10 million events",
+  "growth-dead-page": "first page of dead letters at 10 million events",
+};
+
+export function newestRun(): BenchRun {
+  const runs = readFileSync(results, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as BenchRun);
+  const whole = runs.findLast((run) => !run.quick && run.results.some(({ name }) => name.startsWith("growth")));
+  if (whole === undefined) throw new Error("results.ndjson holds no whole run");
+  return whole;
+}
+
+export function writePage(): void {
+  writeFileSync(page, pageOf(newestRun()));
+}
+
+/** docs/reference/performance.md. */
+export function pageOf({ at, commit, machine, results: found }: BenchRun): string {
+  const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
+    const one = found.find((each) => each.name === name);
+    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
+  });
+  const missed = found.filter((one) => met(one) === false).length;
+  return `# Performance
+
+Measured with \`npm run bench -- --record\`, which also writes this page: each figure in turn with the raw limit of the same
+storage, in one run, median of at least three rounds. Absolute figures drift with the machine; ratios hold.
+
+${at.slice(0, 10)}, commit ${commit.slice(0, 12)}, ${machine.cores} x ${machine.cpu}, Node ${machine.node.slice(1)}. Events of some 330
+bytes of JSON, 1,000 keys, one file in WAL mode, synced before \`publish\` resolves. ${missed} of ${found.filter(({ target }) => target !== null).length} targets are missed.
+
+| What | Figure | Raw, or against | Ratio and target |
+|---|---:|---:|---|
+${rows.join("\n")}
+
+Raw publish is the same columns and unique index, FULL, one commit for all that waits, without validation or answers to
+repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
+(\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.
+
+\`npm run bench\` repeats all of it; \`--only NAME\` one measure (${found.length > 0 ? "`publish-100`, `drain`, `growth`" : ""} and so on),
+\`--quick\` a short form, \`--json\` a line for each.
+`;
+}
+
+function met({ target, ratio, value, better }: Measurement): boolean | undefined {
+  if (target === null) return undefined;
+  return better === "higher" ? (ratio ?? value) >= target : (ratio ?? value) <= target;
+}
+function targetOf(one: Measurement): string {
+  const ratio = one.ratio === null ? "" : `**${one.ratio.toFixed(2)}**`;
+  const isMet = met(one);
+  if (isMet === undefined) return ratio;
+  return `${ratio} ${one.better === "higher" ? ">=" : "<="} ${one.target}: ${isMet ? "met" : "MISSED"}`.trim();
+}
+const figureOf = ({ value, unit }: Measurement): string => `${numberOf(value)} ${unit}`;
+const rawOf = ({ raw }: Measurement): string => (raw === null ? "" : numberOf(raw));
+const numberOf = (value: number): string =>
+  Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
