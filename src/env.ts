@@ -1,8 +1,8 @@
-import { randomUUIDv7 } from "node:crypto";
+import { uuidV7 } from "./uuid.ts";
 
 /**
  * Clock, randomness, ids and scheduling come in from outside, so that a seed can replay a run.
- * This is the only file that touches the real ones.
+ * This is the only file that touches the real ones, with `uuid.ts`.
  */
 export interface Timer {
   /** Idempotent. */
@@ -31,7 +31,7 @@ export const realEnv: Env = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   random: () => Math.random(),
-  uuid: () => randomUUIDv7(),
+  uuid: () => uuidV7(Date.now()),
   after(delayMs, task) {
     const timer = setTimeout(task, Math.min(Math.max(0, delayMs), 2 ** 31 - 1));
     return { cancel: () => clearTimeout(timer) };

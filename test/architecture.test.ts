@@ -21,7 +21,8 @@ const doors = ["testing", "conformance", "http", "dashboard"];
 
 /** From the top down. Layers in one row are siblings: none of them imports another. */
 const rows: readonly (readonly Layer[])[] = [
-  [{ name: "errors" }, { name: "limits" }, { name: "env" }],
+  [{ name: "errors" }, { name: "limits" }, { name: "uuid" }],
+  [{ name: "env" }],
   [{ name: "duration" }],
   [{ name: "event" }],
   [{ name: "delivery", pure: true }],

@@ -150,6 +150,14 @@ function sameObject(input: object, output: object): boolean {
     if (!sameJson(member, (output as Record<string, unknown>)[name])) return false;
     count++;
   }
-  for (const name in output) if ((output as Record<string, unknown>)[name] !== undefined) count--;
+  return hasNoMore(output, count);
+}
+
+/** Whether an object has no members beside `count` known ones that are not `undefined`. */
+function hasNoMore(object: object, count: number): boolean {
+  let names = 0;
+  for (const _ in object) names++;
+  if (names === count) return true;
+  for (const name in object) if ((object as Record<string, unknown>)[name] !== undefined) count--;
   return count === 0;
 }
