@@ -68,41 +68,50 @@ export class Reader {
     return this.#reading;
   }
   async #page(): Promise<number> {
-    const slots = new Map([...this.#runner.slots].filter(([, slot]) => !slot.leaving));
-    this.atHead = slots.size === 0;
+    const slots = this.#held();
+    this.atHead = slots.length === 0;
     if (this.atHead) return 0;
-    const after = this.#after(slots);
     const page = await this.#runner.world.log.read({
-      after,
+      after: this.#after(slots),
       types: this.#types,
       limit: limits.pageEvents,
       scanMax: limits.scanMax,
     });
     for (const event of page.events) {
-      const slot = slots.get(this.#runner.whole ? 0 : event.slot);
+      const slot = slots[this.#runner.whole ? 0 : event.slot];
       if (slot !== undefined && this.#isCurrent(slot)) this.#runner.accept(slot, event);
     }
-    for (const [number, slot] of slots) {
+    const nowMs = this.#runner.world.env.monotonic();
+    for (const [number, slot] of slots.entries()) {
       const to = page.scannedTo.get(number) ?? 0;
-      if (to <= slot.scanned || !this.#isCurrent(slot)) continue;
+      if (slot === undefined || to <= slot.scanned || !this.#isCurrent(slot)) continue;
       slot.scanned = to;
-      this.#runner.passed(slot);
+      this.#runner.passed(slot, nowMs);
     }
     this.atHead = page.atHead;
     this.#runner.pump();
     return page.events.length;
   }
+  /** The slots to read, by number. */
+  #held(): (SlotWork | undefined)[] {
+    const held: (SlotWork | undefined)[] = [];
+    for (const [number, slot] of this.#runner.slots) {
+      while (held.length <= number) held.push(undefined);
+      if (!slot.leaving) held[number] = slot;
+    }
+    return held.every((slot) => slot === undefined) ? [] : held;
+  }
   /** A slot may have been lost, and even taken again, while its page was read. */
   #isCurrent(slot: SlotWork): boolean {
     return !slot.leaving && !slot.dropped;
   }
-  #after(slots: ReadonlyMap<Slot, SlotWork>): ReadonlyMap<Slot, PositionNumber> {
+  #after(slots: readonly (SlotWork | undefined)[]): ReadonlyMap<Slot, PositionNumber> {
     const after = new Map<Slot, PositionNumber>();
     if (!this.#runner.whole) {
-      for (const [number, slot] of slots) after.set(number, slot.scanned);
+      for (const [number, slot] of slots.entries()) if (slot !== undefined) after.set(number, slot.scanned);
       return after;
     }
-    const from = slots.get(0)?.scanned ?? 0;
+    const from = slots[0]?.scanned ?? 0;
     for (let number = 0; number < this.#runner.world.log.capabilities.slots; number++) after.set(number, from);
     return after;
   }

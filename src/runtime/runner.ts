@@ -292,9 +292,8 @@ export class Runner implements SlotOwner {
   enqueue(delivery: Delivery): void {
     this.#lanes.add(delivery);
   }
-  /** This slot was read further. Where nothing matched, progress may wait longer than a checkpoint. */
-  passed(slot: SlotWork): void {
-    const nowMs = this.world.env.monotonic();
+  /** This slot was read further. Where nothing matched, progress may wait longer than a checkpoint. `nowMs`: monotonic. */
+  passed(slot: SlotWork, nowMs: number): void {
     if (nowMs - slot.passedMs < 10 * limits.checkpointMs) return;
     slot.passedMs = nowMs;
     this.world.settler.touch(slot, this);
