@@ -9,6 +9,7 @@ import {
   type RowChange,
   type RowInsert,
 } from "../engine/ledger.ts";
+import type { Env } from "../env.ts";
 import { deliveryStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
@@ -37,8 +38,9 @@ export class Settlements {
     }
     if (delivery.row === undefined && delivery.slot.dropped) return this.#runner.advance(delivery);
     const { spec, world } = this.#runner;
-    const settlement = decide(delivery, outcome, spec.retry, world.env.now(), world.env.random());
-    if (deliveryStage.hasSubscribers) tellDelivery(spec, delivery, settlement, world.env, startedMs);
+    const nowMs = world.env.now();
+    const settlement = decide(delivery, outcome, spec.retry, nowMs, world.env.random());
+    if (deliveryStage.hasSubscribers) tellDelivery(spec, delivery, settlement, nowMs, durationMs(world.env, startedMs));
     if (delivery.row !== undefined) this.#settleRow(delivery, settlement, effects);
     else if (settlement.kind === "close") this.#close(delivery, settlement.as, effects);
     else this.#keep(delivery, settlement);
@@ -270,6 +272,10 @@ type RowPart = Pick<RowInsert, "state" | "dueMs" | "failures" | "holds"> & {
   readonly failure?: FailureRecord;
   readonly stop?: boolean;
 };
+
+function durationMs(env: Env, startedMs: number | undefined): number {
+  return startedMs === undefined ? 0 : env.monotonic() - startedMs;
+}
 
 function refOf(delivery: Delivery): DeliveryRef {
   const { sub, gen, slot } = delivery.slot.lease;

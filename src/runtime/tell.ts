@@ -1,20 +1,19 @@
 import type { Receipt } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Settlement } from "../delivery/outcome.ts";
-import type { Env } from "../env.ts";
 import type { Position } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { type DeliveryMessage, deliveryStage, publishStage } from "../observe/channels.ts";
 import { describeFailure } from "./failure.ts";
 import type { Delivery } from "./slot-work.ts";
 
-/** An attempt has ended, and this was decided. Call only while `deliveryStage` has subscribers. */
+/** An attempt has ended, and this was decided at `nowMs`. Call only while `deliveryStage` has subscribers. */
 export function tellDelivery(
   spec: SubscriptionSpec,
   delivery: Delivery,
   settlement: Settlement,
-  env: Env,
-  startedMs: number | undefined,
+  nowMs: number,
+  durationMs: number,
 ): void {
   const { event, failures, crashes, suspect } = delivery;
   const failed = settlement.kind !== "close";
@@ -26,8 +25,8 @@ export function tellDelivery(
     outcome: outcomeOf(settlement),
     attempt: failures + 1,
     attemptsMax: spec.retry.attemptsMax,
-    durationMs: startedMs === undefined ? 0 : env.monotonic() - startedMs,
-    dueInMs: settlement.kind === "retry" ? Math.max(0, settlement.dueMs - env.now()) : undefined,
+    durationMs,
+    dueInMs: settlement.kind === "retry" ? Math.max(0, settlement.dueMs - nowMs) : undefined,
     error: failed ? describeFailure(settlement.class, settlement.error).error : undefined,
     again: suspect === true || crashes > 0,
   });
