@@ -10,6 +10,7 @@ import { resolve } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
+import { Keeper, keeperVariable } from "../test/support/postgres/keeper.ts";
 
 /** Fewer passing tests than this in a whole run is a failure. Raise it as tests are added. */
 const passedMin = 15;
@@ -33,6 +34,9 @@ const silence = setTimeout(() => {
 const unfinished = new Set(files);
 let passed = 0;
 let failed = false;
+
+process.env[keeperVariable] = await new Keeper().listen();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
 
 const events = run({
   files,
