@@ -5,7 +5,7 @@ import { PostgresLog } from "./event-log.ts";
 import { inspect } from "./inspect.ts";
 import { PostgresLedger } from "./ledger.ts";
 import { parseLocation } from "./location.ts";
-import { openStore, type Store } from "./store.ts";
+import { logExists, openStore, type Store } from "./store.ts";
 
 export interface PostgresOptions {
   /** "postgres://user@host:5432/database"; parameters as `pg` takes them (sslmode, host of a socket, options). */
@@ -30,7 +30,8 @@ export function postgres(urlOrOptions: string | PostgresOptions): EngineHandle {
   }
   const location = parseLocation(url, schema);
   return {
-    identity: `${location.connectionString} ${location.schema}`,
+    identity: location.shown,
+    exists: (env) => logExists(env, location),
     async open(env) {
       return engineOf(await openStore(env, location, { kind: "log", slots, slotsDefault: limits.slots }));
     },

@@ -168,3 +168,23 @@ export async function openStore(env: Env, location: Location, wanted: Wanted): P
     throw storeError(error instanceof Lost ? error.cause : error, location);
   }
 }
+
+/** Whether there is a log already: looking at one must not make one. */
+export async function logExists(env: Env, location: Location): Promise<boolean> {
+  const driver = await loadDriver();
+  const connection = new Connection({ driver, location, env, applicationName: "factlog", role: "look" });
+  try {
+    await connection.reach();
+    const found = await connection.run((run) =>
+      run(
+        "SELECT 1 FROM pg_class WHERE relname = 'meta' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)",
+        [location.schema],
+      ),
+    );
+    return found.length > 0;
+  } catch (error) {
+    throw storeError(error instanceof Lost ? error.cause : error, location);
+  } finally {
+    await connection.close();
+  }
+}

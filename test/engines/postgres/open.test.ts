@@ -48,6 +48,15 @@ test("what is shown of an address holds no password", () => {
   assert.equal(shown, "postgres://host:5433/shop?schema=orders");
 });
 
+test("a handle is named without its password, and says whether there is a log without making one", async (t) => {
+  assert.equal(postgres("postgres://me:secret@host/shop").identity, "postgres://host/shop");
+  const where = await place(t);
+  assert.equal(await where.handle().exists!(realEnv), false);
+  assert.deepEqual(await sql(where.url, "SELECT 1 FROM pg_namespace WHERE nspname = $1", [where.schema]), []);
+  await closeEngine(await where.handle().open(realEnv));
+  assert.equal(await where.handle().exists!(realEnv), true);
+});
+
 test("the driver is missing", async () => {
   await assert.rejects(
     loadDriver(() => Promise.reject(new Error("Cannot find package 'pg'"))),
