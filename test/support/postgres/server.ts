@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
@@ -86,8 +86,7 @@ export class Server {
   /** For the end of a process: does not wait. */
   killSync(): void {
     this.#process.kill("SIGQUIT");
-    spawnSync("sleep", ["0.2"]);
-    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   async stop(): Promise<void> {
@@ -101,6 +100,10 @@ async function startIn(directory: string, bin: string): Promise<ChildProcess> {
     ...identity(),
     stdio: ["ignore", "ignore", "pipe"],
   });
+  // Whatever ends this process: also while the server is still coming up.
+  const end = (): void => void server.kill("SIGQUIT");
+  process.once("exit", end);
+  server.once("exit", () => process.off("exit", end));
   let said = "";
   const ready = new Promise<void>((resolve, reject) => {
     const late = AbortSignal.timeout(startMaxMs);
