@@ -50,7 +50,7 @@ export class Connection {
   #client: Client | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
-  /** The backend that was lost with something under way: it must be gone before anything is repeated. */
+  /** The backend that was lost: what it does, and the locks it holds, must be gone before anything goes on. */
   #orphan: number | undefined;
   /** Works that wait or run. */
   load = 0;
@@ -171,8 +171,9 @@ export class Connection {
   }
 
   #drop(client: Client, underWay: boolean): void {
-    if (underWay) this.#orphan = client.processID ?? undefined;
-    if (this.#client !== client) return;
+    const isCurrent = this.#client === client;
+    if (underWay || isCurrent) this.#orphan = client.processID ?? undefined;
+    if (!isCurrent) return;
     this.#client = undefined;
     void client.end().catch(() => undefined);
     if (!this.#closed) this.#options.ended?.();

@@ -1,5 +1,5 @@
 import type { PositionNumber } from "../../event/stored-event.ts";
-import { Connection, type ConnectionOptions, type Run } from "./connection.ts";
+import { Connection, Lost, type ConnectionOptions, type Run } from "./connection.ts";
 import { pause, type Env } from "../../env.ts";
 import type { Location } from "./location.ts";
 
@@ -79,7 +79,10 @@ export class Hub {
   }
 
   async #lock(run: Run, session: number): Promise<void> {
-    await run(`SELECT pg_try_advisory_lock(${this.#location.quoted}.lock_class(), $1)`, [lockNumber(session)]);
+    const text = `SELECT pg_try_advisory_lock(${this.#location.quoted}.lock_class(), $1)`;
+    const [row] = await run<[boolean]>(text, [lockNumber(session)]);
+    // A backend that was lost may still hold it; a lock that is not ours would say nothing about us.
+    if (!row![0]) throw new Lost(new Error("the lock of a session is held by another connection"));
   }
 
   #ended(): void {
