@@ -10,6 +10,8 @@ import { resolve } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
+import { packagedRelease, releases } from "../test/support/postgres/binaries.ts";
+import { Keeper, keeperVariable } from "../test/support/postgres/keeper.ts";
 
 /** Fewer passing tests than this in a whole run is a failure. Raise it as tests are added. */
 const passedMin = 15;
@@ -33,6 +35,15 @@ const silence = setTimeout(() => {
 const unfinished = new Set(files);
 let passed = 0;
 let failed = false;
+/** The engines on which the conformance suite has run: its suites bear their names. */
+const enginesFile = resolve("test/conformance/engines.test.ts");
+const engines: string[] = [];
+const leftOut = releases.some(({ name }) => name === packagedRelease) ? [] : [packagedRelease];
+/** Set where every engine must be tested: in CI. */
+const allWanted = process.env["FACTLOG_TEST_ALL"] === "1";
+
+process.env[keeperVariable] = await new Keeper().listen();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
 
 const events = run({
   files,
@@ -45,6 +56,9 @@ const events = run({
 for (const type of ["test:start", "test:pass", "test:fail", "test:dequeue", "test:complete"]) {
   events.on(type, () => silence.refresh());
 }
+events.on("test:pass", ({ file, name, nesting, details }) => {
+  if (file === enginesFile && nesting === 0 && details.type === "suite") engines.push(name);
+});
 events.on("test:fail", () => {
   failed = true;
 });
@@ -53,7 +67,14 @@ events.on("test:summary", ({ file, counts, success }) => {
   else passed = counts.passed;
   if (!success) failed = true;
 });
-events.on("end", () => clearTimeout(silence));
+events.on("end", () => {
+  clearTimeout(silence);
+  if (files.includes(enginesFile)) {
+    console.log(
+      `conformance suite: on ${engines.length} engines (${engines.join(", ")}); left out: ${leftOut.join(", ") || "none"}`,
+    );
+  }
+});
 
 /** Runs after the report has been written, so that its closing lines stay the last thing shown when all is well. */
 process.on("exit", () => {
@@ -61,6 +82,8 @@ process.on("exit", () => {
   if (files.length === 0) complaints.push("no test file matches");
   if (!chosen && passed < passedMin) complaints.push(`${passed} tests passed, at least ${passedMin} were expected`);
   if (!chosen) for (const file of unfinished) complaints.push(`${file} ended without having run a test`);
+  if (allWanted)
+    for (const name of leftOut) complaints.push(`the suite was not run on ${name}: npm ci did not bring it`);
   for (const complaint of complaints) console.error(`✖ ${complaint}`);
   if (failed || complaints.length > 0) process.exitCode = 1;
 });

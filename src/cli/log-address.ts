@@ -27,7 +27,11 @@ export function fileOf(url: string): string | undefined {
 export function requireLog(url: string): void {
   const file = fileOf(url);
   if (file === undefined || (existsSync(file) && statSync(file).size > 0)) return;
-  throw new FactlogError(
+  throw noLog(url);
+}
+
+export function noLog(url: string): FactlogError {
+  return new FactlogError(
     "NOT_FOUND",
     `there is no log at ${shownAddress(url)}: \`factlog dev app.ts\` starts one here; --url or FACTLOG_URL names another.`,
     { details: { url: shownAddress(url) } },

@@ -2,7 +2,7 @@ import { realEnv } from "../env.ts";
 import { type Log, openLog, type OpenOptions } from "../runtime/log.ts";
 import { openStore, type SharedStore } from "../runtime/store.ts";
 import { engineOf } from "../runtime/url.ts";
-import { logAddress, requireLog, shownAddress, warnOfSecret } from "./log-address.ts";
+import { logAddress, noLog, requireLog, shownAddress, warnOfSecret } from "./log-address.ts";
 import type { Call } from "./command.ts";
 
 /** A log that a command has open. */
@@ -25,6 +25,7 @@ export async function withLog<T>(
   warnOfSecret(call.options.url, call.out);
   if (missing === "refuse") requireLog(url);
   const engine = await engineOf(url);
+  if (missing === "refuse" && (await engine.exists?.(realEnv)) === false) throw noLog(url);
   await using log = await openLog(engine, options);
   const store = await openStore(realEnv, engine);
   try {

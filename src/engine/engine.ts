@@ -21,6 +21,8 @@ export interface EngineHandle {
   /** Two handles of one store in one process share a connection, a write queue and a session: this names the store. */
   readonly identity: string;
   open(env: Env): Promise<Engine>;
+  /** Whether there is a log already, where that can be asked without making one. */
+  exists?(env: Env): Promise<boolean>;
   /** Opens the store's ledger alone, beside a foreign log: emitted events wait in its outbox. Absent: not supported. */
   openLedger?(env: Env, log: EventLog): Promise<Ledger>;
 }

@@ -140,9 +140,15 @@ export class Session {
     // What a dead session held is taken in the round that finds it dead, or in the next.
     const afterDeath = request.dead.length > 0 || this.#foundDead;
     this.#foundDead = request.dead.length > 0;
-    this.#toldAll = true;
+    // Loading takes time where the store is a server: until then what is held is not yet looked at.
+    this.#toldAll = false;
+    let told = true;
     for (const tenant of tenants)
-      await this.#tell(tenant, state, afterDeath).catch((error: unknown) => this.#untold(error));
+      await this.#tell(tenant, state, afterDeath).catch((error: unknown) => {
+        requireBusy(error);
+        told = false;
+      });
+    this.#toldAll = told;
     // Right after joining, and where someone is seen to be dead, another round takes what is mine.
     if (before === undefined || state.sessions.some((other) => other.gone)) this.#again = true;
   }
@@ -191,12 +197,6 @@ export class Session {
       afterDeath,
     );
     tenant.shrinkTo(this.#quota(tenant));
-  }
-
-  /** A busy store: slots that could not be loaded now are loaded with the next round. */
-  #untold(error: unknown): void {
-    if (!mayPass(error)) throw error;
-    this.#toldAll = false;
   }
 
   /** Others that I have watched stand still for their lease, or whose process is certainly gone. */
@@ -280,3 +280,8 @@ const servedBy = (tenant: Tenant): Served => ({
   revision: tenant.revision,
   inFlight: tenant.inFlight,
 });
+
+/** A busy store: slots that could not be loaded now are loaded with the next round. */
+function requireBusy(error: unknown): void {
+  if (!mayPass(error)) throw error;
+}

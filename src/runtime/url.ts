@@ -18,8 +18,9 @@ export async function engineOf(address: LogAddress): Promise<EngineHandle> {
 async function engineOfUrl(url: string): Promise<EngineHandle> {
   if (url === "memory:" || url.startsWith("memory:")) return memory();
   if (url.startsWith("sqlite:")) return (await import("../engines/sqlite/index.ts")).sqlite(url);
+  if (/^postgres(ql)?:/iu.test(url)) return (await import("../engines/postgres/index.ts")).postgres(url);
   const scheme = /^([a-z][a-z0-9+.-]*):/iu.exec(url)?.[1];
-  const advice = 'give "sqlite:FILE" or "memory:"';
+  const advice = 'give "sqlite:FILE", "postgres://HOST/DATABASE" or "memory:"';
   if (scheme === undefined)
     throw new FactlogError(
       "INVALID_OPTION",

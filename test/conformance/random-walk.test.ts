@@ -14,6 +14,7 @@ import { brokenLeases } from "./broken/lease.ts";
 import { brokenOutside } from "./broken/outside.ts";
 import { brokenRecords } from "./broken/record.ts";
 import { brokenSubject } from "./broken/sabotage.ts";
+import { serverNames } from "../support/postgres.ts";
 import { subjectsWith } from "./subjects.ts";
 import { acts, type Step } from "./walk/step.ts";
 import { Walk } from "./walk/walk.ts";
@@ -93,6 +94,13 @@ suite("random walk", () => {
     assertWalks(t, 4, async (policy, some) =>
       assert.deepEqual(await walkOn("sqlite file", policy, some), await walkOn("memory", policy, some)),
     ));
+
+  for (const name of serverNames) {
+    test(`${name} shows what memory shows`, (t) =>
+      assertWalks(t, 6, async (policy, some) =>
+        assert.deepEqual(await walkOn(name, policy, some), await walkOn("memory", policy, some)),
+      ));
+  }
 });
 
 /** Faults that must be found by walking alone. */

@@ -5,11 +5,23 @@ import { foreignLog, pairing, subjectOf, type Subject } from "../../src/conforma
 import type { EngineHandle } from "../../src/engine/engine.ts";
 import { memory } from "../../src/engines/memory/index.ts";
 import { sqlite } from "../../src/engines/sqlite/index.ts";
+import { freshPlace, serverNames } from "../support/postgres.ts";
 
 async function inDirectory(make: (path: string) => EngineHandle, dropEvents?: () => Promise<void>): Promise<Subject> {
   const directory = await mkdtemp(join(tmpdir(), "factlog-conformance-"));
   const dispose = (): Promise<void> => rm(directory, { recursive: true, force: true });
   return subjectOf(make(join(directory, "log.db")), { dispose, ...(dropEvents === undefined ? {} : { dropEvents }) });
+}
+
+/** On a server of that release; alone, or as the ledger beside a foreign log. */
+async function onServer(name: string, slots: number): Promise<Subject> {
+  const { handle, remove } = await freshPlace(name);
+  return subjectOf(handle({ slots }), { dispose: remove });
+}
+async function besideForeign(name: string, slots: number): Promise<Subject> {
+  const { handle, remove } = await freshPlace(name);
+  const log = foreignLog({ slots });
+  return subjectOf(pairing(log, handle()), { dispose: remove, dropEvents: () => log.dropEvents() });
 }
 
 /** Every engine that the suite runs on, each time with a fresh store. */
@@ -28,4 +40,10 @@ export const subjectsWith = (slots: number): Readonly<Record<string, () => Promi
       () => log.dropEvents(),
     );
   },
+  ...Object.fromEntries(
+    serverNames.flatMap((name) => [
+      [name, () => onServer(name, slots)],
+      [`foreign log with a ${name} ledger`, () => besideForeign(name, slots)],
+    ]),
+  ),
 });

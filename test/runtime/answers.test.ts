@@ -98,13 +98,19 @@ for (const engine of engines) {
     await log.publish(Order({ key: "a", n: 0 }));
     const frames = log.follow({ on: Order })[Symbol.asyncIterator]();
     const first = frames.next();
-    await log.publishAll([1, 2].map((n) => Order({ key: "a", n })));
+    // Where "now" is nobody can say from outside: facts come until the first of them is seen.
+    let n = 0;
+    let isSeen = false;
+    void first.then(() => (isSeen = true));
+    while (!isSeen) await log.publish(Order({ key: "a", n: ++n }));
+    await log.publish(Order({ key: "a", n: ++n }));
     const seen: number[] = [];
     for (const each of [await first, await frames.next()]) {
       const frame = each.value as Frame<RecordedEvent<string, { n: number }>>;
       if (frame.kind === "event") seen.push(frame.event.data.n);
     }
-    assert.deepEqual(seen, [1, 2]);
+    assert.ok(seen[0]! >= 1);
+    assert.equal(seen[1], seen[0]! + 1);
     await frames.return?.();
     await log.close();
   });

@@ -37,7 +37,7 @@ function busyAt(store: EngineHandle, verb: "load" | "lease" | "deliveries", time
 for (const { name, fresh } of engines) {
   for (const verb of ["load", "lease", "deliveries"] as const) {
     test(`${name}: a worker whose ${verb} met a busy store goes on`, async () => {
-      const log = await open(busyAt(fresh(), verb, 2), { lease: "100ms" });
+      const log = await open(busyAt(fresh(), verb, 2), { lease: "500ms" });
       await log.publish(Order({ key: "a", n: 1 }));
       const seen: number[] = [];
       const reader = defineSubscription(

@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { after } from "node:test";
 import type { EngineHandle } from "../../src/engine/engine.ts";
 import { memory } from "../../src/engines/memory/index.ts";
+import { postgres } from "../../src/engines/postgres/index.ts";
 import { sqlite } from "../../src/engines/sqlite/index.ts";
 import { type Env, realEnv } from "../../src/env.ts";
 import type { LogAddress, Logger } from "../../src/index.ts";
 import { type Log, type OpenOptions, openLogIn } from "../../src/runtime/log.ts";
+
+import { serverNames, serverUrl, sql } from "../support/postgres.ts";
 
 export { Done, Order } from "./facts.ts";
 
@@ -18,10 +21,23 @@ let files = 0;
 /** A fresh file for a log. */
 export const freshFile = (): string => join(folder, `log-${++files}.db`);
 
+/** One server for the runtime's tests: engines are compared with each other by the suite. */
+const server = serverNames[0] === undefined ? undefined : await serverUrl(serverNames[0]);
+const schemas: string[] = [];
+after(async () => {
+  for (const schema of schemas) await sql(server!, `DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+});
+function freshSchema(): EngineHandle {
+  const schema = `runtime_${process.pid}_${schemas.length + 1}`;
+  schemas.push(schema);
+  return postgres({ url: server!, schema });
+}
+
 /** Every promise of the runtime is tested on each of these: a fresh store. */
 export const engines: readonly { readonly name: string; readonly fresh: () => EngineHandle }[] = [
   { name: "memory", fresh: () => memory() },
   { name: "sqlite", fresh: () => sqlite(`sqlite:${freshFile()}`) },
+  ...(server === undefined ? [] : [{ name: "postgres", fresh: freshSchema }]),
 ];
 
 /** A process of its own as far as the store can tell: another environment shares nothing with the others. */

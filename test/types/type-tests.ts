@@ -25,6 +25,7 @@ import {
   toCloudEvent,
   upcast,
 } from "factlog";
+import { postgres } from "factlog/postgres";
 import { z } from "zod";
 import { OrderExpired, OrderPlaced, OrderShipped, PaymentCaptured, PaymentDeclined, StockReserved } from "./events.ts";
 
@@ -251,3 +252,8 @@ export const handler = async (event: EventOf<typeof OrderPlaced>): Promise<Json>
   total: event.data.total,
 });
 export const listener: (event: RecordedEvent) => Awaitable<unknown> = (event) => event.type;
+
+// The door of an engine gives a handle, and no type of its driver
+export const onServer = openLog(postgres({ url: "postgres://host/database", schema: "orders", slots: 8 }));
+// @ts-expect-error an address is needed
+postgres({ schema: "orders" });

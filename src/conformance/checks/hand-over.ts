@@ -112,4 +112,28 @@ export const handOverChecks: readonly Check[] = [
       }
     },
   },
+  {
+    name: "hand-over: ends and inserts of many keys at once leave no key held without a head",
+    about: "ledger",
+    async run(subject) {
+      const first = await scene(subject);
+      const { worker, ledger, sub } = first;
+      const keys = Array.from({ length: 24 }, (_, i) => `key-${i}`);
+      const running = keys.map((key, i) => row(i + 1, { key, state: "running" }));
+      await worker.settle(progress(first.lease, { low: keys.length, insert: running }));
+      await worker.lease({ giveBack: worker.held });
+      const next = await Worker.join(subject);
+      await next.take(first.subscription);
+      const lease = next.leaseOf(sub);
+      const answers = await Promise.all(
+        keys.flatMap((key, i) => [
+          worker.settle(ending(at(lease, i + 1), 1, closedAs())),
+          next.settle(progress(lease, { low: 101 + i, insert: [row(101 + i, { key })] })),
+        ]),
+      );
+      assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set(["ok"]));
+      const ready = keys.map((_, i) => [101 + i, "ready"] as const);
+      assert.deepEqual(await statesOf(ledger, sub), Object.fromEntries(ready));
+    },
+  },
 ];

@@ -365,6 +365,7 @@ const brokenHandOver: readonly Broken[] = [
     fails: [
       "hand-over: a held row that comes before the detached one ends becomes ready with its end",
       "hand-over: end and insert at the same time never leave a key held without a head",
+      "hand-over: ends and inserts of many keys at once leave no key held without a head",
     ],
     break: ({ ledger, store }) =>
       ending(ledger, {

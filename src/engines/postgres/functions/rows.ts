@@ -1,0 +1,114 @@
+import { limits } from "../../../limits.ts";
+
+/** Rows of one key that do not wait: its head, and those that ran already when an earlier one came back. */
+const firstsMax = 8;
+
+/**
+ * The acts on delivery rows. Their caller holds the lock on the row's slot: so "is a lower row of the key there" and the
+ * write that follows from the answer are one, whoever else ends or inserts rows of that key.
+ */
+export const rowFunctions = `
+CREATE FUNCTION S.count_row(
+  p_sub integer, p_gen integer, p_slot integer, p_state integer, p_holds boolean, p_stop boolean, p_by integer)
+RETURNS void LANGUAGE sql AS $$
+  UPDATE S.slot SET
+    held = held + CASE WHEN p_state = 0 THEN p_by ELSE 0 END,
+    ready = ready + CASE WHEN p_state = 1 THEN p_by ELSE 0 END,
+    running = running + CASE WHEN p_state = 2 THEN p_by ELSE 0 END,
+    retrying = retrying + CASE WHEN p_state = 3 THEN p_by ELSE 0 END,
+    dead = dead + CASE WHEN p_state = 4 THEN p_by ELSE 0 END,
+    blocking = blocking + CASE WHEN p_state = 4 AND p_holds THEN p_by ELSE 0 END,
+    stopping = stopping + CASE WHEN p_state = 4 AND p_stop THEN p_by ELSE 0 END
+  WHERE sub = p_sub AND gen = p_gen AND slot = p_slot
+$$;
+
+CREATE FUNCTION S.is_behind(p_sub integer, p_gen integer, p_slot integer, p_key text, p_position bigint) RETURNS boolean
+LANGUAGE sql AS $$
+  SELECT EXISTS(SELECT 1 FROM S.delivery WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND key = p_key AND holds
+    AND position < p_position)
+$$;
+
+CREATE FUNCTION S.runs_other(p_sub integer, p_gen integer, p_slot integer, p_key text, p_position bigint) RETURNS boolean
+LANGUAGE sql AS $$
+  SELECT EXISTS(SELECT 1 FROM
+    (SELECT position, state FROM S.delivery WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND key = p_key AND holds
+     ORDER BY position LIMIT ${firstsMax}) firsts
+    WHERE state = 2 AND position <> p_position)
+$$;
+
+CREATE FUNCTION S.freed(p_sub integer, p_gen integer, p_slot integer, p_keys text[]) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT coalesce(jsonb_agg(DISTINCT k.key), '[]') FROM unnest(p_keys) AS k(key)
+  WHERE NOT EXISTS(SELECT 1 FROM S.delivery d WHERE d.sub = p_sub AND d.gen = p_gen AND d.slot = p_slot
+    AND d.key = k.key AND d.holds)
+$$;
+
+CREATE FUNCTION S.promote(p_sub integer, p_gen integer, p_slot integer, p_key text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_position bigint;
+  v_state integer;
+BEGIN
+  SELECT position, state INTO v_position, v_state FROM S.delivery
+    WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND key = p_key AND holds ORDER BY position LIMIT 1;
+  IF v_state IS DISTINCT FROM 0 THEN RETURN false; END IF;
+  UPDATE S.delivery SET state = 1, due_ms = 0, session = NULL, token = token + 1
+    WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND position = v_position;
+  UPDATE S.slot SET held = held - 1, ready = ready + 1 WHERE sub = p_sub AND gen = p_gen AND slot = p_slot;
+  RETURN true;
+END $$;
+
+CREATE FUNCTION S.remember(p_sub integer, p_gen integer, p_slot integer, p_position bigint, p_failure jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_n integer;
+BEGIN
+  SELECT coalesce(max(n), 0) + 1 INTO v_n FROM S.failure
+    WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND position = p_position;
+  INSERT INTO S.failure(sub, gen, slot, position, n, at_ms, class, fingerprint, error)
+    VALUES (p_sub, p_gen, p_slot, p_position, v_n, (p_failure->>'atMs')::float8, p_failure->>'class',
+      p_failure->>'fingerprint', p_failure->>'error');
+  IF v_n > ${limits.failuresKeptMax} THEN
+    DELETE FROM S.failure WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND position = p_position
+      AND n = v_n - ${limits.failuresKeptMax - 1};
+  END IF;
+END $$;
+
+CREATE FUNCTION S.close_row(d S.delivery, p_as text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM S.delivery WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
+  DELETE FROM S.failure WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
+  UPDATE S.slot SET
+    done = done + (p_as = 'done')::integer, skipped = skipped + (p_as = 'skipped')::integer,
+    discarded = discarded + (p_as = 'discarded')::integer, expired = expired + (p_as = 'expired')::integer,
+    duplicate = duplicate + (p_as = 'duplicate')::integer
+    WHERE sub = d.sub AND gen = d.gen AND slot = d.slot;
+  PERFORM S.count_row(d.sub, d.gen, d.slot, d.state, d.holds, d.stop, -1);
+  RETURN S.promote(d.sub, d.gen, d.slot, d.key);
+END $$;
+
+CREATE FUNCTION S.release_row(d S.delivery, p_state integer, p_due float8) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE S.delivery SET state = p_state, due_ms = p_due, session = NULL, token = token + 1
+    WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
+  PERFORM S.count_row(d.sub, d.gen, d.slot, d.state, d.holds, d.stop, -1);
+  PERFORM S.count_row(d.sub, d.gen, d.slot, p_state, d.holds, d.stop, 1);
+END $$;
+
+CREATE FUNCTION S.bury_row(d S.delivery, p_holds boolean, p_stop boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE S.delivery SET state = 4, due_ms = NULL, session = NULL, holds = p_holds, stop = p_stop
+    WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
+  PERFORM S.count_row(d.sub, d.gen, d.slot, d.state, d.holds, d.stop, -1);
+  PERFORM S.count_row(d.sub, d.gen, d.slot, 4, p_holds, p_stop, 1);
+  RETURN S.promote(d.sub, d.gen, d.slot, d.key);
+END $$;
+
+CREATE FUNCTION S.redrive_row(d S.delivery, p_now float8) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE S.delivery SET state = 1, due_ms = p_now, token = token + 1, failures = 0, crashes = 0, redriven = true,
+      stop = false
+    WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
+  PERFORM S.count_row(d.sub, d.gen, d.slot, 4, d.holds, d.stop, -1);
+  PERFORM S.count_row(d.sub, d.gen, d.slot, 1, d.holds, false, 1);
+END $$;
+`;

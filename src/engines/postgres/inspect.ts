@@ -1,0 +1,105 @@
+import type { Finding } from "../../engine/engine.ts";
+import { isIntact } from "../../event/codec.ts";
+import { inspectLedger } from "./conservation.ts";
+import type { Run } from "./connection.ts";
+import { eventColumns, toEvent, type EventRow } from "./event-row.ts";
+import type { Store } from "./store.ts";
+
+/** Events whose checksum is verified; of a longer log, the newest. */
+const checksumEventsMax = 100_000;
+/** Events read in one go. */
+const chunkEvents = 5_000;
+/** Events counted anew to compare them with the counters per type. */
+const countedEventsMax = 1_000_000;
+/** Beyond it dead versions of rows pile up behind an open transaction. */
+const horizonAgeMax = 10_000_000;
+const oldTransactionS = 300;
+/** Half of it full, a stuck listener is near: a full queue stops every commit that notifies. */
+const notifyQueueMax = 0.5;
+
+/** Checks of the server and of what the log's numbers promise, these in one snapshot. */
+export async function inspect(store: Store): Promise<readonly Finding[]> {
+  const ofServer = await store.read((run) => server(store, run));
+  const ofLog = await store.snapshot(async (run) => {
+    const head = (await run<[number]>(store.sql("SELECT position FROM S.head")))[0]![0];
+    const appended = new Map(
+      await run<[string, number]>(store.sql("SELECT name, appended FROM S.type WHERE appended > 0")),
+    );
+    return [
+      await checksums(store, run, head),
+      await counters(store, run, head, appended),
+      ...(await inspectLedger(store, run, appended)),
+    ];
+  });
+  return [...ofServer, ...ofLog];
+}
+
+async function server({ identity }: Store, run: Run): Promise<Finding[]> {
+  const [row] = await run<[string, string, string, string, number, number, number]>(
+    `SELECT current_setting('server_version'), current_setting('fsync'), current_setting('full_page_writes'),
+       current_setting('synchronous_commit'), pg_notification_queue_usage(),
+       (SELECT coalesce(max(age(backend_xmin)), 0) FROM pg_stat_activity),
+       (SELECT coalesce(max(extract(epoch FROM now() - xact_start)), 0)::float8 FROM pg_stat_activity
+        WHERE state <> 'idle' AND pid <> pg_backend_pid() AND backend_type = 'client backend')`,
+  );
+  const [version, fsync, pageWrites, commit, queue, horizon, oldest] = row!;
+  const queueShare = Number(queue);
+  return [
+    {
+      check: "settings",
+      ok: fsync === "on" && pageWrites === "on" && !["off", "local"].includes(commit),
+      message: `PostgreSQL ${version}, format ${identity.format}, ${identity.slots} slots, fsync ${fsync}, full_page_writes ${pageWrites}, synchronous_commit ${commit}`,
+    },
+    {
+      check: "horizon",
+      ok: horizon < horizonAgeMax && oldest < oldTransactionS,
+      message: `oldest snapshot ${horizon} transactions behind, oldest transaction open for ${Math.round(oldest)} s: as long as it is open, vacuum cleans nothing`,
+    },
+    {
+      check: "notify queue",
+      ok: queueShare < notifyQueueMax,
+      message: `${Math.round(queueShare * 100)}% full; a session that listens and never comes out of its transaction fills it`,
+    },
+  ];
+}
+
+async function checksums(store: Store, run: Run, head: number): Promise<Finding> {
+  const bad: number[] = [];
+  let looked = 0;
+  const text = store.sql(
+    `SELECT ${eventColumns} FROM S.event e WHERE e.position > $1 ORDER BY e.position LIMIT ${chunkEvents}`,
+  );
+  await store.names.load(run);
+  let at = Math.max(0, head - checksumEventsMax);
+  for (let rows = await run<EventRow>(text, [at]); rows.length > 0; rows = await run<EventRow>(text, [at])) {
+    for (const row of rows) if (!isIntact(toEvent(row, store.names))) bad.push(row[0]);
+    looked += rows.length;
+    at = rows.at(-1)![0];
+  }
+  const some = bad.length === 0 ? "" : `: checksum wrong at ${bad.slice(0, 10).join(", ")}`;
+  return {
+    check: "events",
+    ok: bad.length === 0,
+    message: `${looked} of ${head} events verified, ${bad.length} bad${some}`,
+  };
+}
+
+/** Positions are dense: the events counted over all types are as many as the head says, and as are there. */
+async function counters(store: Store, run: Run, head: number, appended: ReadonlyMap<string, number>): Promise<Finding> {
+  const total = [...appended.values()].reduce((sum, count) => sum + count, 0);
+  const wrong = total === head ? [] : [`${total} over all types, head ${head}`];
+  if (head <= countedEventsMax) {
+    const there = await run<[string, number]>(
+      store.sql(
+        `SELECT t.name, count(e.position) FROM S.type t LEFT JOIN S.schema s ON s.type = t.id
+         LEFT JOIN S.event e ON e.schema = s.id GROUP BY t.name`,
+      ),
+    );
+    for (const [type, count] of there) {
+      const said = appended.get(type) ?? 0;
+      if (said !== count) wrong.push(`${type}: ${said} counted, ${count} there`);
+    }
+  }
+  const message = wrong.length === 0 ? `${total} events over ${appended.size} types` : wrong.join("; ");
+  return { check: "appended", ok: wrong.length === 0, message };
+}

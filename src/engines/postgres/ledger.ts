@@ -1,0 +1,118 @@
+import type { LedgerCapabilities } from "../../engine/capabilities.ts";
+import { limits } from "../../limits.ts";
+import type {
+  Change,
+  Command,
+  CommandResult,
+  DeliveryQuery,
+  DeliveryRef,
+  DeliveryRow,
+  FailureRecord,
+  LeaseRequest,
+  LeaseState,
+  Ledger,
+  OutboxRow,
+  Recorded,
+  SlotRef,
+  SlotState,
+  SubscriptionTally,
+} from "../../engine/ledger.ts";
+import { requireSound } from "./changes.ts";
+import { Commands } from "./command.ts";
+import { closed } from "./event-log.ts";
+import { lease } from "./lease.ts";
+import { Queries } from "./queries.ts";
+import { Recorder } from "./record.ts";
+import type { Store } from "./store.ts";
+import { tallies } from "./tally.ts";
+
+/** What was handed out longer ago than the window is dropped now and then. */
+const pruneEveryMs = 60_000;
+
+/** The ledger over one schema. Every write is a synchronous commit. */
+export class PostgresLedger implements Ledger {
+  readonly capabilities: LedgerCapabilities;
+  readonly #store: Store;
+  readonly #recorder: Recorder;
+  readonly #commands: Commands;
+  readonly #queries: Queries;
+  #prunedMs = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(store: Store, options: { readonly sharesLog: boolean; readonly slots: number }) {
+    this.#store = store;
+    this.#recorder = new Recorder(store, options);
+    this.#commands = new Commands(store, options);
+    this.#queries = new Queries(store);
+    this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: true };
+    store.use();
+  }
+
+  async lease(request: LeaseRequest): Promise<LeaseState> {
+    this.#requireOpen();
+    return lease(this.#store, request);
+  }
+
+  async load(slots: readonly SlotRef[]): Promise<readonly SlotState[]> {
+    this.#requireOpen();
+    return slots.length === 0 ? [] : this.#queries.load(slots);
+  }
+
+  async record(session: number, changes: readonly Change[]): Promise<readonly Recorded[]> {
+    this.#requireOpen();
+    requireSound(changes);
+    if (changes.length === 0) return [];
+    const recorded = await this.#recorder.run(session, changes);
+    if (changes.some((change) => change.kind === "progress" && change.seen.length > 0)) await this.#prune();
+    return recorded;
+  }
+
+  async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
+    this.#requireOpen();
+    return this.#queries.deliveries(query);
+  }
+
+  async failures(delivery: DeliveryRef): Promise<readonly FailureRecord[]> {
+    this.#requireOpen();
+    return this.#queries.failures(delivery);
+  }
+
+  async states(sub: number, keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    this.#requireOpen();
+    return this.#queries.states(sub, keys);
+  }
+
+  async outbox(limit: number): Promise<readonly OutboxRow[]> {
+    this.#requireOpen();
+    return this.#queries.outbox(limit);
+  }
+
+  async command(command: Command): Promise<CommandResult> {
+    this.#requireOpen();
+    return this.#commands.run(command);
+  }
+
+  async tally(): Promise<readonly SubscriptionTally[]> {
+    this.#requireOpen();
+    return this.#store.snapshot((run) => tallies(this.#store, run));
+  }
+
+  /** What was called before runs on its connections until they are closed, which waits for it. */
+  close(): Promise<void> {
+    this.#closing ??= this.#store.leave();
+    return this.#closing;
+  }
+
+  async #prune(): Promise<void> {
+    const nowMs = this.#store.env.now();
+    if (nowMs - this.#prunedMs < pruneEveryMs) return;
+    this.#prunedMs = nowMs;
+    const text = this.#store.sql("DELETE FROM S.seen WHERE at_ms < $1");
+    await this.#store.repeat(this.#store.writes, (run) => run(text, [nowMs - limits.dedupeWindowMs]));
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw closed(this.#store.location.shown);
+    this.#store.requireSound();
+  }
+}

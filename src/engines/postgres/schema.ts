@@ -1,0 +1,121 @@
+import { appendFunctions } from "./functions/append.ts";
+import { leaseFunctions } from "./functions/lease.ts";
+import { recordFunctions } from "./functions/record.ts";
+import { rowFunctions } from "./functions/rows.ts";
+
+/** Stands for the quoted name of the log's schema. */
+const placeholder = /\bS\./gu;
+
+/** SQL of ours, for a schema: every name of ours is written with `S.` before it. */
+export const inSchema = (sql: string, quoted: string): string => sql.replaceAll(placeholder, `${quoted}.`);
+
+/**
+ * The tables. Text is bytes under the collation "C": the order of names is that of their code points, on every server.
+ * What repeats (sources, types, schemas) is stored once and pointed to; states of rows are numbers, see `rowStates`.
+ * An id that is a canonical UUID is its 16 bytes: see `event-row.ts`.
+ *
+ * Counters stand with the slot whose lock their writers hold: no row is written by two processes at once but the head.
+ * Rows that are updated again and again have room on their page for their next version (HOT).
+ */
+const tables = `
+CREATE TABLE S.meta(name text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE S.head(one boolean PRIMARY KEY DEFAULT true CHECK (one), position bigint NOT NULL) WITH (fillfactor = 10);
+INSERT INTO S.head(position) VALUES (0);
+CREATE TABLE S.source(id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE);
+CREATE TABLE S.type(
+  id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE,
+  appended bigint NOT NULL DEFAULT 0) WITH (fillfactor = 25);
+CREATE TABLE S.schema(
+  id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, type integer NOT NULL, version bigint NOT NULL,
+  fingerprint text COLLATE "C" NOT NULL, plain boolean NOT NULL, UNIQUE(type, version, fingerprint, plain));
+CREATE TABLE S.event(
+  position bigint PRIMARY KEY, source integer NOT NULL, schema integer NOT NULL, slot integer NOT NULL,
+  crc bigint NOT NULL, time_ms float8 NOT NULL, recorded_ms float8 NOT NULL, id bytea NOT NULL, key text COLLATE "C",
+  grp text COLLATE "C", attributes text COLLATE "C" NOT NULL, data text COLLATE "C" NOT NULL);
+CREATE UNIQUE INDEX event_id ON S.event(source, id);
+
+CREATE SEQUENCE S.session_id;
+CREATE TABLE S.session(
+  id bigint PRIMARY KEY, beat bigint NOT NULL, lease_ms float8 NOT NULL, serves text NOT NULL,
+  server text NOT NULL, flush text, answer text) WITH (fillfactor = 25);
+CREATE TABLE S.subscription(
+  id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE, gen integer NOT NULL,
+  newest integer NOT NULL);
+CREATE TABLE S.revision(sub integer, revision integer, definition text NOT NULL, PRIMARY KEY(sub, revision));
+CREATE TABLE S.counted(
+  sub integer, gen integer, type text COLLATE "C", since text NOT NULL, baseline bigint NOT NULL,
+  PRIMARY KEY(sub, gen, type));
+CREATE TABLE S.matched(
+  sub integer, gen integer, slot integer, type text COLLATE "C", n bigint NOT NULL,
+  PRIMARY KEY(sub, gen, slot, type)) WITH (fillfactor = 50);
+CREATE TABLE S.slot(
+  sub integer, gen integer, slot integer, token bigint NOT NULL DEFAULT 0, session bigint,
+  low bigint NOT NULL, ranges text NOT NULL DEFAULT '', claim bigint NOT NULL, suspect bigint NOT NULL DEFAULT 0,
+  matched bigint NOT NULL DEFAULT 0, done bigint NOT NULL DEFAULT 0, skipped bigint NOT NULL DEFAULT 0,
+  discarded bigint NOT NULL DEFAULT 0, expired bigint NOT NULL DEFAULT 0, duplicate bigint NOT NULL DEFAULT 0,
+  held bigint NOT NULL DEFAULT 0, ready bigint NOT NULL DEFAULT 0, running bigint NOT NULL DEFAULT 0,
+  retrying bigint NOT NULL DEFAULT 0, dead bigint NOT NULL DEFAULT 0, blocking bigint NOT NULL DEFAULT 0,
+  stopping bigint NOT NULL DEFAULT 0, PRIMARY KEY(sub, gen, slot)) WITH (fillfactor = 30);
+CREATE INDEX slot_session ON S.slot(session, sub, gen, slot) WHERE session IS NOT NULL;
+
+CREATE TABLE S.delivery(
+  sub integer, gen integer, slot integer, position bigint, event_slot integer NOT NULL, key text COLLATE "C" NOT NULL,
+  holds boolean NOT NULL, state smallint NOT NULL, stop boolean NOT NULL, due_ms float8, token bigint NOT NULL,
+  session bigint, scope integer NOT NULL DEFAULT 0, failures integer NOT NULL, crashes integer NOT NULL DEFAULT 0,
+  redriven boolean NOT NULL DEFAULT false, event_id text COLLATE "C" NOT NULL, correlation_id text COLLATE "C" NOT NULL,
+  at_ms float8 NOT NULL, event text, PRIMARY KEY(sub, gen, slot, position));
+CREATE INDEX delivery_key ON S.delivery(sub, gen, slot, key, position) WHERE holds;
+CREATE INDEX delivery_due ON S.delivery(sub, gen, slot, due_ms, position) WHERE due_ms IS NOT NULL;
+CREATE INDEX delivery_session ON S.delivery(session) WHERE session IS NOT NULL;
+CREATE INDEX delivery_state ON S.delivery(state, sub, gen, slot, position) WHERE state > 0;
+CREATE INDEX delivery_oldest ON S.delivery(sub, gen, at_ms) WHERE state < 4;
+CREATE TABLE S.failure(
+  sub integer, gen integer, slot integer, position bigint, n integer, at_ms float8 NOT NULL, class text NOT NULL,
+  fingerprint text NOT NULL, error text NOT NULL, PRIMARY KEY(sub, gen, slot, position, n));
+
+CREATE TABLE S.state(sub integer, key text COLLATE "C", value text NOT NULL, PRIMARY KEY(sub, key));
+CREATE TABLE S.seen(
+  sub integer, gen integer, slot integer, identity text COLLATE "C", at_ms float8 NOT NULL,
+  PRIMARY KEY(sub, gen, slot, identity));
+CREATE INDEX seen_age ON S.seen(at_ms);
+CREATE TABLE S.outbox(
+  seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL,
+  event text NOT NULL, UNIQUE(source, id));
+`;
+
+/** Tables that hold anything of a subscription, by its number. */
+export const tablesOfSubscription = [
+  "slot",
+  "delivery",
+  "failure",
+  "counted",
+  "matched",
+  "revision",
+  "state",
+  "seen",
+] as const;
+
+/** Statements of the user may read our tables and change none: the setting is theirs while one of them runs. */
+const guarded = ["meta", "head", "source", "type", "schema", "event", "session", "subscription", "outbox"] as const;
+const guards: string = [
+  `CREATE FUNCTION S.guard() RETURNS trigger LANGUAGE plpgsql AS $$
+   BEGIN
+     RAISE EXCEPTION 'ctx.write may not change the table % of the log', TG_TABLE_NAME USING ERRCODE = 'FL006';
+   END $$;`,
+  ...[...guarded, ...tablesOfSubscription].map(
+    (table) =>
+      `CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON S.${table} FOR EACH STATEMENT
+       WHEN (current_setting('factlog.guest', true) = 'on') EXECUTE FUNCTION S.guard();`,
+  ),
+].join("\n");
+
+/**
+ * The schema's contents, as data: version n of the format is what the first n steps make. A step is never changed once
+ * it was released; a new format, or another text of a function, is a further step.
+ */
+export const steps: readonly string[] = [
+  [tables, appendFunctions, rowFunctions, recordFunctions, leaseFunctions, guards].join("\n"),
+];
+
+/** The number of the newest format this code knows. */
+export const newestFormat: number = steps.length;
