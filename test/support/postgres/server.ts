@@ -11,7 +11,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Release } from "./binaries.ts";
@@ -116,7 +116,9 @@ async function startIn(directory: string, bin: string): Promise<ChildProcess> {
     });
   });
   await ready;
+  // Neither the process nor what it says keeps the tests from ending.
   server.unref();
+  (server.stderr as Socket).unref();
   return server;
 }
 
