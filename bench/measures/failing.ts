@@ -8,9 +8,9 @@ export const failingMeasures: readonly Measure[] = [1, 10].map((percent) => ({
   name: `failing-${percent}`,
   run: (settings) =>
     inDirectory((path) =>
-      withBacklog(path("failing.db"), settings.size(100_000, 20_000), async (log) => {
+      withBacklog(path("failing.db"), settings.size(100_000, 10_000), async (log) => {
         const result = await interleaved(
-          settings.size(5, 3),
+          settings.size(5, 2),
           (round) => healthy(log, `failing-${round}`, percent),
           (round) => healthy(log, `fine-${round}`, 0),
         );

@@ -4,7 +4,6 @@ import { collect, inDirectory, type Measure, type Measurement, median, perSecond
 import { makeOrders, OrderPlaced } from "../workload.ts";
 
 const small = 10_000;
-const rounds = 3;
 const batch = 1_000;
 
 /** The same work on a log of 10 thousand events and on one of 10 million, in turn. */
@@ -12,12 +11,13 @@ export const growthMeasure: Measure = {
   name: "growth",
   run: (settings) =>
     inDirectory(async (path) => {
-      const large = settings.size(10_000_000, 100_000);
-      const each = settings.size(50_000, 10_000);
+      const large = settings.size(10_000_000, 50_000);
+      const each = settings.size(50_000, 5_000);
       const open = (name: string): Promise<Log> => openLog(`sqlite:${path(name)}`, { logger: silent });
       const [young, old] = [await open("young.db"), await open("old.db")];
       await fill(young, small);
       await fill(old, large);
+      const rounds = settings.size(3, 1);
       const rates: number[][] = [[], [], [], []];
       for (let round = 0; round <= rounds; round++) {
         const figures = [

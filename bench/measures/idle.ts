@@ -8,7 +8,7 @@ export const idleMeasure: Measure = {
   run: (settings) =>
     inDirectory(async (path) => {
       await withBacklog(path("idle.db"), 1_000, async () => {});
-      const worker = new Child("idle-worker.ts", [path("idle.db"), String(settings.size(10_000, 4_000))]);
+      const worker = new Child("idle-worker.ts", [path("idle.db"), String(settings.size(10_000, 3_000))]);
       const value = await worker.hear<number>();
       await worker.ended();
       return [{ name: "idle", value, unit: "% of a core", raw: null, ratio: null, target: 1, better: "lower" }];

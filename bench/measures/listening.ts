@@ -9,7 +9,7 @@ export const listeningMeasure: Measure = {
   name: "listening",
   run: (settings) =>
     inDirectory((path) => {
-      const count = settings.size(100_000, 20_000);
+      const count = settings.size(100_000, 10_000);
       return withBacklog(path("listening.db"), count, async (log) => {
         let heard = 0;
         const hear = (): void => void heard++;

@@ -8,10 +8,10 @@ export const manyMeasures: readonly Measure[] = [10, 100].map((subscriptions) =>
   name: `subscriptions-${subscriptions}`,
   run: (settings) =>
     inDirectory((path) => {
-      const count = settings.size(20_000, 4_000);
+      const count = settings.size(20_000, 1_000);
       return withBacklog(path("many.db"), count, async (log) => {
         const result = await interleaved(
-          settings.size(3, 2),
+          settings.size(3, 1),
           (round) => draining(log, `many-${round}`, subscriptions, count),
           (round) => draining(log, `one-${round}`, 1, count),
         );

@@ -16,7 +16,7 @@ export const memoryMeasure: Measure = {
   name: "memory",
   run: (settings) =>
     inDirectory(async (path) => {
-      const sum = await withBacklog(path("memory.db"), settings.size(1_000_000, 100_000), async (_log, all) => all);
+      const sum = await withBacklog(path("memory.db"), settings.size(1_000_000, 50_000), async (_log, all) => all);
       const told = await drainIn(path("memory.db"), "advised", sum, advised);
       const plain = await drainIn(path("memory.db"), "plain", sum, []);
       const line = { raw: null, ratio: null, better: "lower" } as const;

@@ -40,7 +40,7 @@ async function healthyP99(path: string, storm: boolean, settings: Settings): Pro
   );
   await using log = await openLog(`sqlite:${path}`, { logger: silent });
   await using _worker = await log.work(defineApp({ name: "bench", subscriptions: [subscription] }));
-  const orders = makeOrders(settings.size(10_000, 1_500));
+  const orders = makeOrders(settings.size(10_000, 1_000));
   for (let at = 0; at < orders.length; at += perTick) {
     const t = sharedNowMs();
     const customer = (i: number): string => `${((at + i) * 7_919) % keys}`;

@@ -10,7 +10,7 @@ export const statusMeasure: Measure = {
   name: "status",
   run: (settings) =>
     inDirectory((path) =>
-      withBacklog(path("status.db"), settings.size(500_000, 100_000), async (log) => {
+      withBacklog(path("status.db"), settings.size(500_000, 50_000), async (log) => {
         await log.drain(defineApp({ name: "bench", subscriptions: [idle] }), { timeout: 1 });
         const times: number[] = [];
         for (let round = 0; round < 21; round++) {

@@ -12,7 +12,7 @@ export const waitingMeasure: Measure = {
   name: "waiting",
   run: (settings) =>
     inDirectory(async (path) => {
-      const count = settings.size(100_000, 10_000);
+      const count = settings.size(100_000, 3_000);
       const file = path("waiting.db");
       await withBacklog(file, count, async () => {});
       const fine = [await work(file, "fine", 0), await work(file, "fine", 0)] as const;
