@@ -49,8 +49,10 @@ async function stopAndGo(crew: Crew, times: number, feeding: Feeding): Promise<F
   for (let n = 0; n < times; n++) {
     const hand = crew.hands[n % crew.hands.length]!;
     const before = replacementsOf(hand);
+    if (!(await working(crew, crew.hands.length))) wrong.push(`stop ${n}: not all workers had their share`);
     await stopOutsideTransactions(crew, hand);
     await pause(2 * leaseMs);
+    if (!(await working(crew, crew.hands.length - 1))) wrong.push(`stop ${n}: nobody took over`);
     hand.child.kill("SIGCONT");
     const noticed = await eventually(() => replacementsOf(hand) > before, noticesWithinMs);
     if (!noticed) wrong.push(`stop ${n}: the worker was not told that it had been replaced`);
@@ -63,6 +65,10 @@ async function stopAndGo(crew: Crew, times: number, feeding: Feeding): Promise<F
   if (stale === 0) wrong.push("void: nothing ran while a worker was stopped");
   const figures = { stops: times, tasks: crew.tasks.length, staleRuns: stale, repeatedRuns: done - crew.tasks.length };
   return { figures, wrong };
+}
+/** Resolves when so many workers hold slots: on a busy machine, later than the leases say. */
+function working(crew: Crew, count: number): Promise<boolean> {
+  return eventually(async () => (await crew.log.operator.status())[0]?.workers === count, noticesWithinMs);
 }
 const replacementsOf = ({ said }: Hand): number => said.filter((each) => "replaced" in each).length;
 
