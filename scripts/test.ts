@@ -68,15 +68,15 @@ events.on("test:summary", ({ file, counts, success }) => {
   if (file !== undefined) unfinished.delete(file);
   else passed = counts.passed;
   if (!success) failed = true;
+  if (file === enginesFile) tellEngines();
 });
-events.on("end", () => {
-  clearTimeout(silence);
-  if (files.includes(enginesFile)) {
-    console.log(
-      `conformance suite: on ${engines.length} engines (${engines.join(", ")}); left out: ${leftOut.join(", ") || "none"}`,
-    );
-  }
-});
+events.on("end", () => clearTimeout(silence));
+
+/** As soon as it is known: the runner's closing lines stay the last thing shown. */
+function tellEngines(): void {
+  const missing = leftOut.join(", ") || "none";
+  console.log(`conformance suite: on ${engines.length} engines (${engines.join(", ")}); left out: ${missing}`);
+}
 
 /** Runs after the report has been written, so that its closing lines stay the last thing shown when all is well. */
 process.on("exit", () => {
