@@ -86,7 +86,7 @@ Raw publish is the same columns and unique index, FULL, one commit for all that 
 repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
 (\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.
 
-\`npm run bench\` repeats all of it; \`--only NAME\` one measure (${found.length > 0 ? "`publish-100`, `drain`, `growth`" : ""} and so on),
+\`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
 `;
 }

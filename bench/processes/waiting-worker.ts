@@ -15,10 +15,9 @@ const app = defineApp({ name: "bench", subscriptions: [subscription] });
 await log.drain(app);
 // The worker that then waits for what is due.
 const worker = await log.work(app);
-const [status] = await log.operator.status();
 globalThis.gc?.();
-const waiting = (await log.operator.status()).find(({ name }) => name === how) ?? status;
-say({ waiting: waiting?.retrying ?? 0, megabytes: process.memoryUsage.rss() / 2 ** 20 });
+const status = (await log.operator.status()).find(({ name }) => name === how);
+say({ waiting: status?.retrying, megabytes: process.memoryUsage.rss() / 2 ** 20 });
 await worker.stop();
 await log.close();
 process.disconnect();

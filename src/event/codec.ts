@@ -49,6 +49,16 @@ export function sameContent(a: EncodedEvent, b: EncodedEvent): boolean {
   );
 }
 
+/** What `append` throws where another fact stands under this identity. `index`: of the event in its batch. */
+export function idConflict(event: EncodedEvent, index: number): FactlogError {
+  return new FactlogError(
+    "ID_CONFLICT",
+    `an event with id ${JSON.stringify(event.id)} of source ${JSON.stringify(event.source)} is stored with other content: ` +
+      "the data's bytes count, order of names and spelling of numbers included. Give a new fact an id of its own.",
+    { details: { index, id: event.id } },
+  );
+}
+
 /** The slot of an event in logs that leave the choice to us: by its key, without one by its id. */
 export function slotOf(event: Pick<EncodedEvent, "key" | "id">, slots: number): Slot {
   return crc32(event.key ?? event.id) % slots;

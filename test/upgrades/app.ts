@@ -1,4 +1,4 @@
-/** What the fixtures were written with. Kept as it is for as long as they are; `mended`: the code that comes after it. */
+/** What the fixtures were written with. Kept as it is for as long as they are. */
 import { z } from "zod";
 import { type App, defineApp, defineEvent, defineSubscription, sql, upcast } from "../../src/index.ts";
 
@@ -21,7 +21,7 @@ export const Bill = defineEvent("Bill", {
 export const Loose = defineEvent("Loose", { schema: z.object({ any: z.unknown() }), group: () => "tenant-1" });
 export const Booked = defineEvent("Booked", { schema: z.object(keyed), key });
 
-/** Called when the handler that never ends has begun: all other work has been done by then. */
+/** `mended`: no handler fails or hangs any more. `hangs`: what one handler awaits, in vain. */
 export function fixtureApp(mended: boolean, hangs: () => Promise<void>): App {
   const refuse = (wrong: boolean): void => {
     if (wrong && !mended) throw new Error("not mended yet");

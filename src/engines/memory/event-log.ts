@@ -1,8 +1,7 @@
-import { FactlogError } from "../../errors.ts";
 import type { Env } from "../../env.ts";
 import type { LogCapabilities } from "../../engine/capabilities.ts";
 import type { Appended, EventLog, EventRef, HeadCount, ReadPage, ReadRequest } from "../../engine/event-log.ts";
-import { sameContent, slotOf } from "../../event/codec.ts";
+import { idConflict, sameContent, slotOf } from "../../event/codec.ts";
 import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
 import { Waker } from "./bell.ts";
 import { closed, identityOf, type Store } from "./store.ts";
@@ -26,15 +25,6 @@ export function stage(
     return { ...place, duplicate: false };
   });
   return { places, fresh: [...staged.values()] };
-}
-
-export function idConflict(event: EncodedEvent, index: number): FactlogError {
-  return new FactlogError(
-    "ID_CONFLICT",
-    `an event with id ${JSON.stringify(event.id)} of source ${JSON.stringify(event.source)} is stored with other content: ` +
-      "the data's bytes count, order of names and spelling of numbers included. Give a new fact an id of its own.",
-    { details: { index, id: event.id } },
-  );
 }
 
 /** Stores the batch and tells everyone who waits. */

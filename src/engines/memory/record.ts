@@ -17,9 +17,9 @@ import type {
   SlotLease,
   StartChange,
 } from "../../engine/ledger.ts";
-import { sameContent } from "../../event/codec.ts";
+import { idConflict, sameContent } from "../../event/codec.ts";
 import type { EncodedEvent } from "../../event/stored-event.ts";
-import { append, idConflict, stage } from "./event-log.ts";
+import { append, stage } from "./event-log.ts";
 import {
   bury,
   holders,

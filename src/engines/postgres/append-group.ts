@@ -1,7 +1,7 @@
 import { FactlogError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Appended } from "../../engine/event-log.ts";
-import { sameContent, slotOf } from "../../event/codec.ts";
+import { idConflict, sameContent, slotOf } from "../../event/codec.ts";
 import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
 import { Lost } from "./connection.ts";
 import { eventColumns, idHex, toEvent, type EventRow } from "./event-row.ts";
@@ -219,15 +219,6 @@ function weightOf(batch: readonly EncodedEvent[]): number {
   let chars = 0;
   for (const { data } of batch) chars += data.length;
   return Math.max(batch.length, (chars * limits.commitEventsMax) / limits.commitBytesMax);
-}
-
-export function idConflict(event: EncodedEvent, index: number): FactlogError {
-  return new FactlogError(
-    "ID_CONFLICT",
-    `an event with id ${JSON.stringify(event.id)} of source ${JSON.stringify(event.source)} is stored with other content: ` +
-      "the data's bytes count, order of names and spelling of numbers included. Give a new fact an id of its own.",
-    { details: { index, id: event.id } },
-  );
 }
 
 function tooMany(): FactlogError {

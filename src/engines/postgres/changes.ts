@@ -14,7 +14,7 @@ import { slotOf } from "../../event/codec.ts";
 import type { EncodedEvent } from "../../event/stored-event.ts";
 import { idHex } from "./event-row.ts";
 import type { Names } from "./names.ts";
-import { encodeRanges } from "./ranges.ts";
+import { encodeRanges } from "../../engine/ranges.ts";
 
 /** Numbers of the states in `delivery`; indexes and functions name them. */
 export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];

@@ -1,12 +1,18 @@
+import { idConflict } from "../../event/codec.ts";
 import { FactlogError } from "../../errors.ts";
 import type { Command, CommandResult, Definition, DeliveryRef } from "../../engine/ledger.ts";
 import type { EncodedEvent } from "../../event/stored-event.ts";
-import { idConflict } from "./append-group.ts";
 import { ChangeWriter } from "./changes.ts";
 import { Lost, type Run } from "./connection.ts";
-import { decodeDefinition, decodeStart, encodeDefinition, encodeStart, isSameDefinition } from "./definition.ts";
+import {
+  decodeDefinition,
+  decodeStart,
+  encodeDefinition,
+  encodeStart,
+  isSameDefinition,
+} from "../../engine/definition.ts";
 import { unknownOutcome } from "./postgres-error.ts";
-import { decodeRanges } from "./ranges.ts";
+import { decodeRanges } from "../../engine/ranges.ts";
 import { tablesOfSubscription } from "./schema.ts";
 import { inTransaction, type Store } from "./store.ts";
 

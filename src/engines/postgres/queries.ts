@@ -12,8 +12,8 @@ import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
 import { rowStates, stateNumber } from "./changes.ts";
 import { notThere } from "./command.ts";
 import type { Run } from "./connection.ts";
-import { decodeStart } from "./definition.ts";
-import { decodeRanges } from "./ranges.ts";
+import { decodeStart } from "../../engine/definition.ts";
+import { decodeRanges } from "../../engine/ranges.ts";
 import type { Store } from "./store.ts";
 
 const columns = `d.sub, d.gen, d.slot, d.position, d.event_slot, d.key, d.holds, d.state, d.due_ms, d.token, d.session, d.scope,

@@ -1,5 +1,5 @@
+import { idConflict } from "../../event/codec.ts";
 import type { Change, Recorded } from "../../engine/ledger.ts";
-import { idConflict } from "./append-group.ts";
 import { ChangeWriter, effectsOf, eventsOf } from "./changes.ts";
 import type { Run } from "./connection.ts";
 import type { Client } from "./driver.ts";

@@ -1,8 +1,8 @@
 import type { Outcomes, RowState, Served, SubscriptionTally } from "../../engine/ledger.ts";
 import { rowStates } from "./changes.ts";
 import type { Run } from "./connection.ts";
-import { decodeDefinition, decodeStart } from "./definition.ts";
-import { decodeRanges } from "./ranges.ts";
+import { decodeDefinition, decodeStart } from "../../engine/definition.ts";
+import { decodeRanges } from "../../engine/ranges.ts";
 import type { Store } from "./store.ts";
 
 export type SlotCells = readonly [

@@ -1,7 +1,6 @@
-import { FactlogError } from "../../errors.ts";
 import type { Env } from "../../env.ts";
 import type { Appended } from "../../engine/event-log.ts";
-import { sameContent, slotOf } from "../../event/codec.ts";
+import { idConflict, sameContent, slotOf } from "../../event/codec.ts";
 import type { EncodedEvent, PositionNumber, StoredEvent } from "../../event/stored-event.ts";
 import { headSql, type AppendedCounts } from "./counts.ts";
 import type { Database } from "./database.ts";
@@ -118,13 +117,4 @@ export class Appender {
     this.#appended.push(schema.typeId);
     return undefined;
   }
-}
-
-export function idConflict(event: EncodedEvent, index: number): FactlogError {
-  return new FactlogError(
-    "ID_CONFLICT",
-    `an event with id ${JSON.stringify(event.id)} of source ${JSON.stringify(event.source)} is stored with other content: ` +
-      "the data's bytes count, order of names and spelling of numbers included. Give a new fact an id of its own.",
-    { details: { index, id: event.id } },
-  );
 }

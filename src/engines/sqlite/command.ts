@@ -1,9 +1,15 @@
 import { FactlogError } from "../../errors.ts";
 import type { Command, CommandResult, Definition, DeliveryRef } from "../../engine/ledger.ts";
 import type { Database } from "./database.ts";
-import { decodeDefinition, decodeStart, encodeDefinition, encodeStart, isSameDefinition } from "./definition.ts";
+import {
+  decodeDefinition,
+  decodeStart,
+  encodeDefinition,
+  encodeStart,
+  isSameDefinition,
+} from "../../engine/definition.ts";
 import type { EffectWriter } from "./effects.ts";
-import { decodeRanges } from "./ranges.ts";
+import { decodeRanges } from "../../engine/ranges.ts";
 import type { RowHead, Rows } from "./rows.ts";
 
 type Named<Kind extends Command["kind"]> = Extract<Command, { kind: Kind }>;

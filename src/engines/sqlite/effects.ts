@@ -1,8 +1,7 @@
 import type { Effects, SqlStatement } from "../../engine/ledger.ts";
 import type { Appended } from "../../engine/event-log.ts";
-import { sameContent } from "../../event/codec.ts";
+import { idConflict, sameContent } from "../../event/codec.ts";
 import type { EncodedEvent } from "../../event/stored-event.ts";
-import { idConflict } from "./append.ts";
 import { isOfTheStore } from "./sqlite-error.ts";
 import type { Store } from "./store.ts";
 

@@ -1,7 +1,7 @@
 import { FactlogError } from "../../errors.ts";
 import type { LeaseRequest, LeaseState, Served, SessionView, SlotLease } from "../../engine/ledger.ts";
 import type { Database } from "./database.ts";
-import { decodeDefinition } from "./definition.ts";
+import { decodeDefinition } from "../../engine/definition.ts";
 import type { Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
 import { tallyNumber } from "./counters.ts";

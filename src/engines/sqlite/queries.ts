@@ -11,8 +11,8 @@ import type {
 import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
 import { notThere } from "./command.ts";
 import type { Cell, Database } from "./database.ts";
-import { decodeStart } from "./definition.ts";
-import { decodeRanges } from "./ranges.ts";
+import { decodeStart } from "../../engine/definition.ts";
+import { decodeRanges } from "../../engine/ranges.ts";
 import { rowStates, stateNumber } from "./rows.ts";
 import type { Store } from "./store.ts";
 

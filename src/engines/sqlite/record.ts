@@ -15,7 +15,7 @@ import type {
 import type { Counters } from "./counters.ts";
 import type { Database } from "./database.ts";
 import { Refusal, type EffectWriter } from "./effects.ts";
-import { encodeRanges } from "./ranges.ts";
+import { encodeRanges } from "../../engine/ranges.ts";
 import type { RowHead, Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
 import { TransactionGone } from "./write-queue.ts";

@@ -1,8 +1,8 @@
 import type { Outcomes, Ranges, RowState, Served, SubscriptionTally } from "../../engine/ledger.ts";
 import { tallyNumber } from "./counters.ts";
 import type { Database } from "./database.ts";
-import { decodeDefinition, decodeStart } from "./definition.ts";
-import { decodeRanges } from "./ranges.ts";
+import { decodeDefinition, decodeStart } from "../../engine/definition.ts";
+import { decodeRanges } from "../../engine/ranges.ts";
 import { rowStates } from "./rows.ts";
 
 type SlotCells = [

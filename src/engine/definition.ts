@@ -1,5 +1,5 @@
-import type { Slot, PositionNumber } from "../../event/stored-event.ts";
-import type { Definition } from "../../engine/ledger.ts";
+import type { Slot, PositionNumber } from "../event/stored-event.ts";
+import type { Definition } from "./ledger.ts";
 
 /** As stored: JSON has no Infinity, so an unbounded `crashesMax` is null. */
 export function encodeDefinition({ types, order, onExhausted, crashesMax, slots }: Definition): string {

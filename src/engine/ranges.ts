@@ -1,4 +1,4 @@
-import type { Ranges } from "../../engine/ledger.ts";
+import type { Ranges } from "./ledger.ts";
 
 /** As text: the distances between the ends of the runs, ascending, after `low`. Short where `low` is near. */
 export function encodeRanges(ranges: Ranges, low: number): string {
