@@ -129,15 +129,16 @@ export class Clients {
   }
 
   // ── operating ──
-  /** Redrives or discards some dead letters; in the end only what is to be mended. */
-  async operate(): Promise<void> {
+  /** Redrives or discards some dead letters; in the end only what is to be mended. Answers how often it tried. */
+  async operate(): Promise<number> {
     const scene = this.#scene;
     const process = this.#someone();
     const log = process?.log;
-    if (process === undefined || log === undefined) return;
+    let tries = 0;
+    if (process === undefined || log === undefined) return tries;
     try {
       for await (const letter of log.operator.deadLetters()) {
-        if (process.gone) return;
+        if (process.gone) return tries;
         const act = this.#actOn(letter.eventId);
         if (act === undefined) continue;
         const op: Operate = {
@@ -151,14 +152,15 @@ export class Clients {
         };
         scene.ops.push(op);
         scene.count++;
+        tries++;
         try {
           if (act === "redrive") await log.operator.redrive([letter.id], { confirm: 1 });
           else await log.operator.discard([letter.id], { reason: "simulated" });
-          if (process.gone) return;
+          if (process.gone) return tries;
           op.outcome = "ok";
           scene.fault(act);
         } catch (error) {
-          if (process.gone) return;
+          if (process.gone) return tries;
           this.#refused(op, error);
         }
       }
@@ -166,6 +168,7 @@ export class Clients {
       const { code = "" } = error as { code?: string };
       if (!passingCodes.includes(code)) scene.violate("I9", "operator-error", describe(error));
     }
+    return tries;
   }
   #actOn(eventId: string): Operate["act"] | undefined {
     const { healing, hopeless, plan, acts } = this.#scene;

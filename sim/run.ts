@@ -116,12 +116,17 @@ async function healed(scene: Scene, crew: Lives, clients: Clients): Promise<{ dr
   let detail: string | undefined = "not looked at";
   // Whoever operates may die of it, and is then never heard of again.
   let operatingUntilMs = 0;
+  // What an operator did last is still to be worked off, and to become a fact.
+  let rested = false;
   const look = async (): Promise<void> => {
-    if (world.nowMs >= operatingUntilMs) {
-      operatingUntilMs = world.nowMs + operateMaxMs;
-      void clients.operate().then(() => (operatingUntilMs = 0));
-    }
-    detail = await owed(scene);
+    if (world.nowMs < operatingUntilMs) return;
+    if (rested) detail = await owed(scene);
+    if (detail === undefined) return;
+    operatingUntilMs = world.nowMs + operateMaxMs;
+    void clients.operate().then((tries) => {
+      rested = tries === 0;
+      operatingUntilMs = 0;
+    });
   };
   const again = (): void => {
     world.after(500, undefined, "look", () => {
