@@ -1,3 +1,4 @@
+import type { Timetable } from "../src/engine/timetable.ts";
 import type { Engine, EngineHandle } from "../src/engine/engine.ts";
 import type { EventLog, ReadPage, ReadRequest } from "../src/engine/event-log.ts";
 import type { Change, LeaseState, Ledger, Recorded } from "../src/engine/ledger.ts";
@@ -38,7 +39,7 @@ export class Bell {
 }
 
 type Verb = "append" | "read" | "fetch" | "count" | "lease" | "load" | "record" | "deliveries" | "failures" | "states";
-const writes = new Set<string>(["append", "lease", "record", "command"]);
+const writes = new Set<string>(["append", "lease", "record", "command", "delay", "cancel", "fire", "tick"]);
 
 /** One process's way to the store: every call takes time on its way there and back, and may meet trouble. */
 class Line {
@@ -51,7 +52,11 @@ class Line {
     this.process = process;
   }
 
-  call<T>(verb: Verb | "command" | "tally" | "outbox", act: () => Promise<T>, seen?: (result: T) => void): Promise<T> {
+  call<T>(
+    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable,
+    act: () => Promise<T>,
+    seen?: (result: T) => void,
+  ): Promise<T> {
     const { scene, process } = this;
     const { world, plan } = scene;
     return new Promise((resolve, reject) => {
@@ -174,6 +179,12 @@ function wrapLedger(ledger: Ledger, line: Line): Ledger {
       if (!plan.instantDeath) return state;
       return { ...state, sessions: state.sessions.map((one) => ({ ...one, gone: witness.isGone(one.session) })) };
     },
+    delay: (events) => line.call("delay", () => ledger.delay(events)),
+    cancel: (identity) => line.call("cancel", () => ledger.cancel(identity)),
+    fire: (nowMs, limit) => line.call("fire", () => ledger.fire(nowMs, limit)),
+    delayed: (query) => line.call("delayed", () => ledger.delayed(query)),
+    ticked: (schedule) => line.call("ticked", () => ledger.ticked(schedule)),
+    tick: (tick) => line.call("tick", () => ledger.tick(tick)),
     load: (slots) => line.call("load", () => ledger.load(slots)),
     record: (session, changes) =>
       line.call(

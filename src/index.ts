@@ -1,5 +1,6 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
 export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext } from "./app/context.ts";
+export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
 export { sql, type Statement } from "./app/sql.ts";
 export {
   type Awaitable,
@@ -31,7 +32,7 @@ export type { Position } from "./event/position.ts";
 export { type Upcast, upcast } from "./event/upcast.ts";
 export type { Engine, EngineHandle, Finding } from "./engine/engine.ts";
 export type { Frame } from "./runtime/follow.ts";
-export { type Log, openLog, type OpenOptions } from "./runtime/log.ts";
+export { type Log, openLog, type OpenOptions, type PublishOptions } from "./runtime/log.ts";
 export type { DeadLetter, DeadLetterFilter, Operator, SubscriptionStatus } from "./runtime/operator.ts";
 export type { ReadOptions } from "./runtime/read.ts";
 export { run, type RunOptions } from "./runtime/run.ts";

@@ -83,6 +83,18 @@ export const limits = {
   wakeMaxMs: 250,
   /** BEGIN is retried by the runtime for this long, then STORE_BUSY. */
   busyMaxMs: 5_000,
+  /** Shortest period of a schedule. */
+  scheduleMinMs: 1_000,
+  /** A tick that is later than this was missed: nobody was there for it. */
+  tickLateMs: 60_000,
+  /** Ticks that one schedule makes up for at once. */
+  ticksMax: 1_000,
+  /** A schedule whose event cannot be made is tried again after this long. */
+  tickRetryMs: 10_000,
+  /** Delayed events that become facts in one transaction. */
+  fireEvents: 500,
+  /** Farthest time of a delayed event from now: ten years. */
+  delayMaxMs: 315_576_000_000,
   graceMs: 30_000,
   closeGraceMs: 10_000,
   dedupeWindowMs: 86_400_000,

@@ -1,6 +1,7 @@
 import { FactlogError } from "../errors.ts";
 import { type AnyEventType, definitionOf, type EventDefinition, isEventType } from "../event/define.ts";
 import { checkName } from "../event/envelope.ts";
+import { type Schedule, type ScheduleSpec, scheduleSpecOf } from "./schedule.ts";
 import { specOf, type Subscription, type SubscriptionSpec } from "./subscription.ts";
 
 export interface AppOptions<Sub extends Subscription, E extends AnyEventType> {
@@ -9,6 +10,7 @@ export interface AppOptions<Sub extends Subscription, E extends AnyEventType> {
   /** Needed only for events that nothing subscribes to or declares in `emits`. */
   readonly events?: readonly E[];
   readonly subscriptions: readonly Sub[];
+  readonly schedules?: readonly Schedule[];
 }
 
 /** A pure value: defining an app opens nothing and starts nothing. Default-export it for the command line. */
@@ -25,6 +27,7 @@ export interface AppSpec {
   /** By type: declared, subscribed to and emitted. */
   readonly events: ReadonlyMap<string, EventDefinition>;
   readonly subscriptions: readonly SubscriptionSpec[];
+  readonly schedules: readonly ScheduleSpec[];
 }
 
 /** Registered, so that an app of another copy of the package is understood. */
@@ -41,12 +44,18 @@ export function defineApp<Sub extends Subscription, E extends AnyEventType = nev
   const { name } = options;
   const subscriptions = options.subscriptions.map((subscription) => specOf(subscription));
   requireDistinct(name, subscriptions);
+  const schedules = schedulesOf(name, options.schedules ?? []);
   const declared = (options.events ?? []).map((event) => {
     if (!isEventType(event)) throw refusal(name, "events holds something that defineEvent did not make.");
     return definitionOf(event);
   });
   const events = eventsByType(name, [...declared, ...subscriptions.flatMap((each) => [...each.on, ...each.emitted])]);
-  const spec: AppSpec = Object.freeze({ name, events, subscriptions: Object.freeze(subscriptions) });
+  const spec: AppSpec = Object.freeze({
+    name,
+    events,
+    subscriptions: Object.freeze(subscriptions),
+    schedules: Object.freeze(schedules),
+  });
   const subscriptionNames: readonly Sub["name"][] = Object.freeze(subscriptions.map((each) => each.name));
   return Object.freeze(Object.defineProperty({ name, subscriptionNames }, appKey, { value: spec }));
 }
@@ -62,18 +71,33 @@ function checkOptions(options: AppOptions<Subscription, AnyEventType>): void {
   if (typeof options !== "object" || options === null) {
     throw new FactlogError("INVALID_DEFINITION", "the options of defineApp are missing: give { name, subscriptions }.");
   }
-  const { name, events, subscriptions } = options;
+  const { name, events, subscriptions, schedules } = options;
   checkName("app name", name);
   if (!Array.isArray(subscriptions)) throw refusal(name, "subscriptions is no list.");
   if (events !== undefined && !Array.isArray(events)) throw refusal(name, "events is no list.");
+  if (schedules !== undefined && !Array.isArray(schedules)) throw refusal(name, "schedules is no list.");
   for (const option of Object.keys(options)) {
-    if (!["name", "events", "subscriptions"].includes(option))
+    if (!["name", "events", "subscriptions", "schedules"].includes(option))
       throw refusal(name, `${option} is no option of defineApp.`);
   }
 }
 
 function refusal(app: string, message: string): FactlogError {
   return new FactlogError("INVALID_DEFINITION", `app ${app}: ${message}`, { details: { app } });
+}
+
+/** Two schedules of one name would take each other's ticks. */
+function schedulesOf(app: string, schedules: readonly Schedule[]): readonly ScheduleSpec[] {
+  const specs = schedules.map(
+    (each) => scheduleSpecOf(each) ?? refuse(app, "schedules holds something that defineSchedule did not make."),
+  );
+  const twice = specs.find((spec, i) => specs.findIndex((other) => other.name === spec.name) !== i);
+  if (twice !== undefined)
+    throw refusal(app, `two schedules are named ${twice.name}: a name is a schedule's identity.`);
+  return specs;
+}
+function refuse(app: string, message: string): never {
+  throw refusal(app, message);
 }
 
 function requireDistinct(app: string, subscriptions: readonly SubscriptionSpec[]): void {

@@ -1,3 +1,4 @@
+import type { Duration } from "../duration.ts";
 import type { AnyEventType, EventAttributes, NewEventOf } from "../event/define.ts";
 import type { Position } from "../event/position.ts";
 import type { Statement } from "./sql.ts";
@@ -12,6 +13,10 @@ export interface Logger {
 export interface EmitOptions {
   /** Distinguishes several events of one type from one delivery; default: the occurrence. Part of the event's id. */
   readonly name?: string;
+  /** `emit` only: the fact is stated this long after the delivery is done. `log.cancel` withdraws it before. At most 10 years. */
+  readonly after?: Duration;
+  /** `emit` only: the fact is stated at this time. */
+  readonly at?: Date;
   /** Laid over the event's own. */
   readonly attributes?: EventAttributes;
 }
@@ -22,7 +27,7 @@ export interface Receipt {
   readonly correlationId: string;
   /** The same (source, id) was there before; `position` is the first one's. */
   readonly duplicate: boolean;
-  /** Absent where the event waits in an outbox: its place is given when it is appended. */
+  /** Absent where the event waits, for its time or in an outbox: its place is given when it is appended. */
   readonly position?: Position;
 }
 
@@ -50,7 +55,7 @@ export interface HandlerContext<Emits extends AnyEventType = AnyEventType> {
    * Appends now: a progress fact that stays even if this attempt fails. On a second run of the same delivery the FIRST
    * content stands; a different second one is dropped and counted, never an error.
    */
-  announce(event: NewEventOf<Emits>, options?: EmitOptions): Promise<Receipt>;
+  announce(event: NewEventOf<Emits>, options?: Omit<EmitOptions, "after" | "at">): Promise<Receipt>;
 }
 
 /** Added by `state`: one value per key, read before the handler, written when the delivery is done. At most 64 KiB. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addDead } from "./commands/dead.ts";
+import { addDelayed } from "./commands/delayed.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDev } from "./commands/dev.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -37,6 +38,7 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addStatus,
     addSubscription,
     addDead,
+    addDelayed,
     addDoctor,
   ]) {
     add(program, finish);

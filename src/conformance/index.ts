@@ -24,6 +24,7 @@ import { readChecks } from "./checks/read.ts";
 import { rowChecks } from "./checks/rows.ts";
 import { takeoverChecks } from "./checks/takeover.ts";
 import { tallyChecks } from "./checks/tally.ts";
+import { timetableChecks } from "./checks/timetable.ts";
 
 export { runCheck, runChecks, subjectOf } from "./check.ts";
 export type { Capabilities, Check, CheckResult, Subject, SubjectOptions } from "./check.ts";
@@ -48,5 +49,6 @@ export const checks: readonly Check[] = [
   ...defineChecks,
   ...operateChecks,
   ...tallyChecks,
+  ...timetableChecks,
   ...engineChecks,
 ];

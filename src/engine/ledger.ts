@@ -1,13 +1,14 @@
 import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
 import type { LedgerCapabilities } from "./capabilities.ts";
 import type { Appended } from "./event-log.ts";
+import type { DelayedEvent, Timetable } from "./timetable.ts";
 
 /**
  * The second port: what subscriptions owe the facts. The runtime decides, the ledger records: every verb is one atomic
  * transaction, fenced by session and token where it is a worker's. A stale worker changes nothing. After `close` all
  * reject with CLOSED. OUTCOME_UNKNOWN on a write means: stop, reopen, load again.
  */
-export interface Ledger {
+export interface Ledger extends Timetable {
   readonly capabilities: LedgerCapabilities;
 
   /**
@@ -251,6 +252,8 @@ export interface RelayChange {
 export interface Effects {
   readonly position: PositionNumber;
   readonly emits: readonly EncodedEvent[];
+  /** Emitted for later: as `delay`. */
+  readonly delayed?: readonly DelayedEvent[];
   readonly writes: readonly SqlStatement[];
   readonly state?: { readonly key: string; readonly value: string | undefined };
 }

@@ -2,12 +2,14 @@ import type { EmitOptions, HandlerContext, Logger, Receipt } from "../app/contex
 import type { Statement } from "../app/sql.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Effects } from "../engine/ledger.ts";
+import type { DelayedEvent } from "../engine/timetable.ts";
 import { FactlogError } from "../errors.ts";
 import { encodeEvent } from "../event/codec.ts";
 import type { NewEvent, RecordedEvent } from "../event/define.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
+import { dueTime } from "./due-time.ts";
 import { type DeliveryIdentity, derivedEventId, idempotencyKey } from "./identity.ts";
 import type { Delivery } from "./slot-work.ts";
 
@@ -31,6 +33,7 @@ export class DeliveryContext implements HandlerContext {
   #controller: AbortController | undefined;
   #ended: Ended | undefined;
   #emits: EncodedEvent[] | undefined;
+  #delayed: DelayedEvent[] | undefined;
   #writes: Statement[] | undefined;
   #occurrences: Map<string, number> | undefined;
   #state: StateCell | undefined;
@@ -80,14 +83,16 @@ export class DeliveryContext implements HandlerContext {
 
   emit(event: NewEvent, options: EmitOptions = {}): void {
     this.#requireOpen("emit");
+    const dueMs = dueTime(options, this.#host.now());
     this.#emits ??= [];
-    if (this.#emits.length >= limits.emitsMax) {
+    if (this.#emits.length + (this.#delayed?.length ?? 0) >= limits.emitsMax) {
       throw new FactlogError(
         "INVALID_OPTION",
         `one delivery may emit ${limits.emitsMax} events: emit fewer, or publish a batch of its own.`,
       );
     }
-    this.#emits.push(this.#encode(event, options));
+    if (dueMs === undefined) this.#emits.push(this.#encode(event, options));
+    else (this.#delayed ??= []).push({ event: this.#encode(event, options, dueMs), dueMs });
   }
 
   write(statement: Statement): void {
@@ -101,6 +106,9 @@ export class DeliveryContext implements HandlerContext {
 
   async announce(event: NewEvent, options: EmitOptions = {}): Promise<Receipt> {
     this.#requireOpen("announce");
+    if (options.after !== undefined || options.at !== undefined) {
+      throw new FactlogError("INVALID_OPTION", "announce states its fact at once: use emit for a later one.");
+    }
     return this.#host.announce(this.#delivery, this.#encode(event, options));
   }
 
@@ -114,8 +122,13 @@ export class DeliveryContext implements HandlerContext {
   effects(): Effects | undefined {
     const state = this.#state?.change();
     if (this.#emits === undefined && this.#writes === undefined && state === undefined) return undefined;
-    const effects = { position: this.#delivery.event.position, emits: this.#emits ?? [], writes: this.#writes ?? [] };
-    return state === undefined ? effects : { ...effects, state };
+    return {
+      position: this.#delivery.event.position,
+      emits: this.#emits ?? [],
+      writes: this.#writes ?? [],
+      ...(this.#delayed === undefined ? {} : { delayed: this.#delayed }),
+      ...(state === undefined ? {} : { state }),
+    };
   }
   /** The attempt is over: the signal aborts with this code, and every verb refuses. Idempotent; the first code stands. */
   end(code: Ended): void {
@@ -124,7 +137,7 @@ export class DeliveryContext implements HandlerContext {
     this.#controller?.abort(reason(code));
   }
 
-  #encode(event: NewEvent, options: EmitOptions): EncodedEvent {
+  #encode(event: NewEvent, options: EmitOptions, nowMs = this.#host.now()): EncodedEvent {
     const { emits, name } = this.#host.spec;
     if (emits !== undefined && !emits.has(event.type)) {
       throw new FactlogError("EMIT_NOT_DECLARED", `${name} does not declare ${event.type}: add it to \`emits\`.`);
@@ -132,7 +145,7 @@ export class DeliveryContext implements HandlerContext {
     const given = options.attributes === undefined ? event : withAttributes(event, options.attributes);
     return encodeEvent(given, {
       source: this.#host.source,
-      nowMs: this.#host.now(),
+      nowMs,
       uuid: () => derivedEventId(this.#who(), event.type, options.name ?? this.#occurrence(event.type)),
       correlationId: this.#event.correlationId,
       causationId: this.#event.id,

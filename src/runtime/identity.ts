@@ -20,8 +20,16 @@ export function idempotencyKey(of: DeliveryIdentity, name: string): string {
  * of a UUIDv7 whose time is the cause's, so that derived ids stay together in the index as random ones would not.
  */
 export function derivedEventId(of: DeliveryIdentity, type: string, name: string): string {
-  const hex = digest("event", of, `${type}\n${name}`);
-  const time = Math.max(0, Math.trunc(of.timeMs)).toString(16).padStart(12, "0").slice(-12);
+  return uuidOf(digest("event", of, `${type}\n${name}`), of.timeMs);
+}
+
+/** Id of the event of a schedule's tick: the same in every process. */
+export function scheduledEventId(source: string, schedule: string, tickMs: number): string {
+  return uuidOf(hash("sha256", JSON.stringify(["tick", source, schedule, tickMs]), "hex"), tickMs);
+}
+
+function uuidOf(hex: string, timeMs: number): string {
+  const time = Math.max(0, Math.trunc(timeMs)).toString(16).padStart(12, "0").slice(-12);
   const variant = (8 + (Number.parseInt(hex[15] ?? "0", 16) & 3)).toString(16);
   return `${time.slice(0, 8)}-${time.slice(8)}-7${hex.slice(0, 3)}-${variant}${hex.slice(3, 6)}-${hex.slice(16, 28)}`;
 }

@@ -14,6 +14,7 @@ import { Publisher } from "./publish.ts";
 import { read, type ReadOptions } from "./read.ts";
 import { openStore, type SharedStore } from "./store.ts";
 import { engineOf, type LogAddress } from "./url.ts";
+import { workshopIn } from "./workshop.ts";
 import { drain, type DrainSummary, startWorker, type Worker, type WorkOptions } from "./worker.ts";
 
 export interface OpenOptions {
@@ -23,6 +24,13 @@ export interface OpenOptions {
   readonly source?: string;
   /** How long a worker of this process may stand still before others take its work. Default 15s. */
   readonly lease?: Duration;
+}
+
+export interface PublishOptions {
+  /** The fact is stated this long from now. The receipt has no position. At most 10 years. */
+  readonly after?: Duration;
+  /** The fact is stated at this time; one that has passed is now. */
+  readonly at?: Date;
 }
 
 /** An open log. Several may be open on one store in one process: they share a connection and a worker session. */
@@ -47,7 +55,9 @@ export class Log implements AsyncDisposable {
     this.#store = store;
     this.#logger = options.logger;
     this.#leaseMs = options.leaseMs;
-    this.#publisher = new Publisher(store.engine.log, store.env, options.source);
+    this.#publisher = new Publisher(store.engine, store.env, options.source, (dueMs) =>
+      workshopIn(store)?.clockwork.at(dueMs),
+    );
     this.operator = new Operator(
       store.env,
       store.engine,
@@ -57,9 +67,17 @@ export class Log implements AsyncDisposable {
   }
 
   /** Durable when it resolves. The same (source, id) again is one fact: `duplicate`. Throws ID_CONFLICT on other content. */
-  publish(event: NewEvent): Promise<Receipt> {
+  publish(event: NewEvent, options: PublishOptions = {}): Promise<Receipt> {
     if (this.#closed !== undefined) return Promise.reject(closed());
-    return this.#publisher.publish(event);
+    return this.#publisher.publish(event, options);
+  }
+  /**
+   * Withdraws a delayed event; false where it has become a fact, or none of this id waits. `source`: where it is not this
+   * log's own, such as the app's name for what handlers emit.
+   */
+  cancel(id: string, options: { readonly source?: string } = {}): Promise<boolean> {
+    if (this.#closed !== undefined) return Promise.reject(closed());
+    return this.#publisher.cancel(id, options.source);
   }
   /** All or none, in order. At most 10,000 events. */
   publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {

@@ -1,11 +1,13 @@
 import type { Engine } from "../engine/engine.ts";
 import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
+import type { DelayedQuery } from "../engine/timetable.ts";
 import type { Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { decodeUnknown } from "../event/decode.ts";
 import type { RecordedEvent } from "../event/define.ts";
 import { limits } from "../limits.ts";
 import { auditEvent } from "./audit.ts";
+import { correlationIdOf } from "./correlation.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
 import { oldestOpenMs, pendingOf } from "./lag.ts";
 import { relayName } from "./relay.ts";
@@ -45,6 +47,15 @@ export interface DeadLetter {
   readonly attempts: readonly { readonly at: Date; readonly class: string; readonly error: string }[];
   /** Later events of its key wait for it. */
   readonly blocksKey: boolean;
+}
+/** An event that becomes a fact at its time. */
+export interface DelayedFact {
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly key: string | undefined;
+  readonly correlationId: string;
+  readonly due: Date;
 }
 export interface DeadLetterFilter {
   readonly subscription?: string;
@@ -108,6 +119,21 @@ export class Operator {
       ),
       sampledAt: new Date(nowMs),
     };
+  }
+
+  /** Events that wait for their time, in its order. `log.cancel` withdraws one. */
+  async *delayed(filter: { readonly correlationId?: string } = {}): AsyncGenerator<DelayedFact> {
+    let after: DelayedQuery["after"];
+    for (;;) {
+      const query = { ...filter, limit: limits.duePageRows, ...(after === undefined ? {} : { after }) };
+      const page = await this.#engine.ledger.delayed(query);
+      for (const { event, dueMs } of page) {
+        const { id, source, type, key } = event;
+        yield { id, source, type, key, correlationId: correlationIdOf(event), due: new Date(dueMs) };
+        after = { id, source, dueMs };
+      }
+      if (page.length < limits.duePageRows) return;
+    }
   }
 
   /** By subscription, slot and position; each with its failure history. */

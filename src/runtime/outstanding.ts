@@ -1,4 +1,5 @@
 import type { DeliveryRow, Ledger, Ranges, SubscriptionTally } from "../engine/ledger.ts";
+import { correlationIdOf } from "./correlation.ts";
 import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
 
 /** What is still owed to some events by all subscriptions. */
@@ -20,6 +21,8 @@ export async function outstanding(ledger: Ledger, events: readonly StoredEvent[]
       else if (status !== "closed") dead.push({ subscription: subscription.name, row: status });
     }
   }
+  const correlationId = events[0] === undefined ? undefined : correlationIdOf(events[0]);
+  if (correlationId !== undefined) pending += (await ledger.delayed({ correlationId, limit: 1 })).length;
   pending += ledger.capabilities.sharesLog ? 0 : (await ledger.outbox(1)).length;
   return { pending, dead };
 }

@@ -1,5 +1,7 @@
 import type { Receipt } from "../app/context.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { Appended, EventLog } from "../engine/event-log.ts";
+import type { Ledger } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { encodeEvent, type EncodeContext } from "../event/codec.ts";
@@ -9,12 +11,15 @@ import type { EncodedEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import { publishStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
+import { dueTime, type When } from "./due-time.ts";
 import { handling } from "./handle.ts";
 import { tellPublished } from "./tell.ts";
 
 /** Validates, encodes, appends, answers. Waiting publishes share a commit. */
 export class Publisher {
   readonly #log: EventLog;
+  readonly #ledger: Ledger;
+  readonly #delayed: (dueMs: number) => void;
   readonly #env: Env;
   readonly #source: string;
   readonly #uuid: () => string;
@@ -22,17 +27,27 @@ export class Publisher {
   #open = 0;
   #idle: (() => void)[] = [];
 
-  constructor(log: EventLog, env: Env, source: string) {
+  /** `delayed`: hears when the next delayed event is due. */
+  constructor(
+    { log, ledger }: Pick<Engine, "log" | "ledger">,
+    env: Env,
+    source: string,
+    delayed: (dueMs: number) => void,
+  ) {
     this.#log = log;
+    this.#ledger = ledger;
+    this.#delayed = delayed;
     this.#env = env;
     this.#source = source;
     this.#uuid = () => env.uuid();
   }
 
-  async publish(event: NewEvent): Promise<Receipt> {
+  async publish(event: NewEvent, when: When = {}): Promise<Receipt> {
     this.#open++;
     try {
       const startedMs = this.#env.monotonic();
+      const dueMs = dueTime(when, this.#env.now());
+      if (dueMs !== undefined) return await this.#delay(event, dueMs);
       const encoded = encodeEvent(event, this.#context());
       const [appended] = await this.#log.append([encoded]);
       return this.#receipt(encoded, appended as Appended, startedMs);
@@ -70,6 +85,17 @@ export class Publisher {
     const encoded = events.map((event, index) => encodeAt(event, index, context));
     const appended = await this.#log.append(encoded);
     return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended, startedMs));
+  }
+
+  async #delay(event: NewEvent, dueMs: number): Promise<Receipt> {
+    const encoded = encodeEvent(event, { ...this.#context(), nowMs: dueMs });
+    const [answer] = await this.#ledger.delay([{ event: encoded, dueMs }]);
+    this.#delayed(dueMs);
+    return { id: encoded.id, correlationId: correlationIdOf(encoded), duplicate: answer?.duplicate === true };
+  }
+  /** Withdraws a delayed event; false where it has become a fact, or was never there. */
+  async cancel(id: string, source: string = this.#source): Promise<boolean> {
+    return this.#ledger.cancel({ source, id });
   }
 
   /** Inside a handler, what is published belongs to the fact that is being handled. */

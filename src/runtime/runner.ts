@@ -42,6 +42,8 @@ export interface RunnerWorld {
   readonly logger: Logger;
   /** Default source of what handlers state: the app's name. */
   readonly source: string;
+  /** An event was emitted for this time (wall clock). */
+  delayed(dueMs: number): void;
   /** Slots are at rest: a lease round may give them back. */
   handBack(): void;
   fail(error: unknown): void;

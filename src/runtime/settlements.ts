@@ -41,6 +41,7 @@ export class Settlements {
     const nowMs = world.env.now();
     const settlement = decide(delivery, outcome, spec.retry, nowMs, world.env.random());
     if (deliveryStage.hasSubscribers) tellDelivery(spec, delivery, settlement, nowMs, durationMs(world.env, startedMs));
+    for (const { dueMs } of effects?.delayed ?? []) world.delayed(dueMs);
     if (delivery.row !== undefined) this.#settleRow(delivery, settlement, effects);
     else if (settlement.kind === "close") this.#close(delivery, settlement.as, effects);
     else this.#keep(delivery, settlement);

@@ -29,6 +29,7 @@ export interface DrainSummary {
   readonly dead: number;
   /** Deliveries that wait for a later attempt. */
   readonly waiting: number;
+  /** When the next of these, or a delayed event, is due. */
   readonly dueNext: Date | undefined;
 }
 
@@ -40,7 +41,7 @@ export async function startWorker(
   options: WorkOptions,
 ): Promise<RunningWorker> {
   const workshop = workshopOf(store, logger, leaseMs);
-  const runners = await workshop.start(chosen(app, options), app.name);
+  const runners = await workshop.start(chosen(app, options), app.schedules, app.name);
   return new RunningWorker(workshop, runners, options.signal);
 }
 
@@ -95,7 +96,7 @@ export async function drain(
   const until =
     options.timeout === undefined ? Number.POSITIVE_INFINITY : env.monotonic() + durationMs(options.timeout, "timeout");
   const workshop = workshopOf(store, logger, leaseMs);
-  const runners = await workshop.start(chosen(app, options), app.name);
+  const runners = await workshop.start(chosen(app, options), app.schedules, app.name);
   let drained = false;
   while (options.signal?.aborted !== true && env.monotonic() < until && workshop.failed === undefined) {
     drained = await workshop.quiet(runners);
@@ -113,13 +114,16 @@ async function summary(store: SharedStore, runners: readonly Runner[], drained: 
   const slots = tallies.flatMap((each) =>
     each.slots.map((slot) => ({ sub: each.sub, gen: each.gen, slot: slot.slot })),
   );
-  const [next] = await store.engine.ledger.deliveries({ kind: "due", slots, dueMs: Number.MAX_SAFE_INTEGER, limit: 1 });
+  const { ledger } = store.engine;
+  const [next] = await ledger.deliveries({ kind: "due", slots, dueMs: Number.MAX_SAFE_INTEGER, limit: 1 });
+  const [delayed] = await ledger.delayed({ limit: 1 });
+  const dueNextMs = Math.min(next?.dueMs ?? Number.POSITIVE_INFINITY, delayed?.dueMs ?? Number.POSITIVE_INFINITY);
   return {
     drained,
     deliveries: runners.reduce((sum, runner) => sum + runner.deliveries, 0),
     dead: runners.reduce((sum, runner) => sum + runner.dead, 0),
     waiting: tallies.reduce((sum, each) => sum + each.rows.retrying + each.rows.ready, 0),
-    dueNext: next?.dueMs === undefined ? undefined : new Date(next.dueMs),
+    dueNext: Number.isFinite(dueNextMs) ? new Date(dueNextMs) : undefined,
   };
 }
 

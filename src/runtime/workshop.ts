@@ -1,10 +1,12 @@
 import type { Logger } from "../app/context.ts";
+import type { ScheduleSpec } from "../app/schedule.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { LeaseState, SlotLease } from "../engine/ledger.ts";
 import { pause } from "../env.ts";
 import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
+import { Clockwork } from "./clockwork.ts";
 import { enrol } from "./enrol.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner, type RunnerWorld } from "./runner.ts";
@@ -25,6 +27,7 @@ export class Workshop {
   readonly #suspects: SuspectTurns;
   readonly #runners = new Map<string, EnrolledRunner>();
   readonly #over = new AbortController();
+  readonly clockwork: Clockwork;
   #relay: Relay | undefined;
   #waking: Promise<void> | undefined;
   #failed: unknown;
@@ -37,6 +40,7 @@ export class Workshop {
     const fail = (error: unknown): void => this.#fail(error);
     this.#session = new Session(store.env, store.engine.ledger, logger, leaseMs, fail);
     this.#settler = new Settler(store.env, store.engine.ledger, () => this.#session.id, fail);
+    this.clockwork = new Clockwork({ env: store.env, ledger: store.engine.ledger, logger, fail });
     this.#failure.promise.catch(() => {});
   }
 
@@ -52,6 +56,7 @@ export class Workshop {
       runner.abort();
     }
     this.#relay?.stop();
+    this.clockwork.stop();
     this.#settler.stop();
     this.#suspects.stop();
     this.#session.stop();
@@ -60,7 +65,11 @@ export class Workshop {
   }
 
   /** Enrols the subscriptions and begins to work on them. All or none. */
-  async start(specs: readonly SubscriptionSpec[], source: string): Promise<readonly Runner[]> {
+  async start(
+    specs: readonly SubscriptionSpec[],
+    schedules: readonly ScheduleSpec[],
+    source: string,
+  ): Promise<readonly Runner[]> {
     for (const spec of specs) {
       if (this.#runners.has(spec.name)) {
         throw new FactlogError(
@@ -90,6 +99,7 @@ export class Workshop {
     }
     await this.#session.round();
     this.#waking ??= this.#wakeReaders();
+    this.clockwork.add(schedules.map((spec) => ({ spec, source })));
     return enrolled.map((each) => each.runner);
   }
   #world(source: string): RunnerWorld {
@@ -101,6 +111,7 @@ export class Workshop {
       suspects: this.#suspects,
       logger: this.#logger,
       source,
+      delayed: (dueMs) => this.clockwork.at(dueMs),
       handBack: () => void this.#session.round(),
       fail: (error) => this.#fail(error),
     };
@@ -149,6 +160,7 @@ export class Workshop {
     if (!this.#session.settledIn || !runners.every((runner) => runner.idleButProgress)) return false;
     if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
+    if ((await this.clockwork.settle()) > 0) return false;
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
     return runners.every((runner) => runner.idle);
@@ -194,6 +206,7 @@ export class Workshop {
     this.#store.parts.delete(partName);
     this.#over.abort();
     this.#relay?.stop();
+    this.clockwork.stop();
     await this.#waking;
     await this.#session.leave();
     this.#settler.stop();
@@ -210,9 +223,13 @@ export class Workshop {
 
 const partName = "workshop";
 
+/** The workshop of a store, where there is one. */
+export function workshopIn(store: SharedStore): Workshop | undefined {
+  return store.parts.get(partName) as Workshop | undefined;
+}
 /** The workshop of a store, made when it is first asked for. */
 export function workshopOf(store: SharedStore, logger: Logger, leaseMs: number): Workshop {
-  const known = store.parts.get(partName) as Workshop | undefined;
+  const known = workshopIn(store);
   if (known !== undefined && known.failed === undefined) return known;
   const made = new Workshop(store, logger, leaseMs);
   store.parts.set(partName, made);

@@ -9,6 +9,7 @@ import { brokenLooks } from "./broken/look.ts";
 import { brokenEngines, brokenOutside } from "./broken/outside.ts";
 import { brokenRecords } from "./broken/record.ts";
 import { brokenSubject } from "./broken/sabotage.ts";
+import { brokenTimetables } from "./broken/timetable.ts";
 
 const broken = [
   ...brokenLogs,
@@ -18,6 +19,7 @@ const broken = [
   ...brokenEffects,
   ...brokenOutside,
   ...brokenEngines,
+  ...brokenTimetables,
 ];
 const named = new Map(checks.map((check) => [check.name, check]));
 

@@ -9,7 +9,8 @@ import {
   newEventFromJson,
 } from "../../event/define.ts";
 import type { Receipt } from "../../app/context.ts";
-import type { Log } from "../../runtime/log.ts";
+import type { Duration } from "../../duration.ts";
+import type { Log, PublishOptions as PublishWhen } from "../../runtime/log.ts";
 import { type AppFile, loadApp, requireAppFile } from "../app-file.ts";
 import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
 import { duration, nearest, placeOf, plural } from "../format.ts";
@@ -25,6 +26,8 @@ interface PublishOptions {
   readonly correlation?: string;
   readonly causation?: string;
   readonly time?: string;
+  readonly after?: Duration;
+  readonly at?: string;
 }
 
 export function addPublish(program: Command, finish: Finish): void {
@@ -42,11 +45,16 @@ export function addPublish(program: Command, finish: Finish): void {
     .option("--subject <subject>", "CloudEvents subject")
     .option("--correlation <id>", "correlation id (default: the event's id)")
     .option("--causation <id>", "id of the event that led to this one")
-    .option("--time <time>", "when it happened, as in 2026-11-23T06:15:00Z (default: now)");
+    .option("--time <time>", "when it happened, as in 2026-11-23T06:15:00Z (default: now)")
+    .option("--after <duration>", "state it later, as in 24h; `factlog delayed` shows and withdraws it")
+    .option("--at <time>", "state it at this time, as in 2026-11-23T06:15:00Z");
   act<PublishOptions>(withCommonOptions(command), finish, publish);
 }
 
 async function publish(call: Call<PublishOptions>, type = "", json = ""): Promise<void> {
+  if (json === "-" && (call.options.after !== undefined || call.options.at !== undefined)) {
+    throw new FactlogError("INVALID_OPTION", "--after and --at are for one event, not for stdin. Nothing was stored.");
+  }
   const app = await loadApp(requireAppFile(call.options.app, "publish checks the data by the app's schema"));
   const definition = definitionIn(app, type);
   const attributes = attributesOf(call.options);
@@ -54,8 +62,9 @@ async function publish(call: Call<PublishOptions>, type = "", json = ""): Promis
     call,
     "create",
     async ({ log, name }) => {
+      const when = whenOf(call.options);
       if (json === "-") return publishStream({ log, name, out: call.out, definition, attributes });
-      await publishOne(log, name, call.out, eventFrom(definition, json, attributes));
+      await publishOne({ log, name, out: call.out }, eventFrom(definition, json, attributes), when);
     },
     { source: app.spec.name },
   );
@@ -106,32 +115,40 @@ function attributesOf(options: PublishOptions): EventAttributes {
     subject,
     correlationId,
     causationId,
-    time: time === undefined ? undefined : timeOf(time),
+    time: time === undefined ? undefined : timeOf("--time", time),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as EventAttributes;
 }
 
-function timeOf(text: string): Date {
+const whenOf = ({ after, at }: PublishOptions): PublishWhen => ({
+  ...(after === undefined ? {} : { after }),
+  ...(at === undefined ? {} : { at: timeOf("--at", at) }),
+});
+
+function timeOf(option: string, text: string): Date {
   const time = new Date(text);
   if (!Number.isNaN(time.getTime())) return time;
   throw new FactlogError(
     "INVALID_OPTION",
-    `--time ${JSON.stringify(text)} is no time: give it as in 2026-11-23T06:15:00Z. Nothing was stored.`,
+    `${option} ${JSON.stringify(text)} is no time: give it as in 2026-11-23T06:15:00Z. Nothing was stored.`,
   );
 }
 
-async function publishOne(log: Log, logName: string, out: Output, event: NewEvent): Promise<void> {
+async function publishOne({ log, name, out }: Place, event: NewEvent, when: PublishWhen): Promise<void> {
   // What a process pays once is no part of what a publish takes.
   void definitionOfEvent(event).fingerprint;
   const startedMs = performance.now();
-  const receipt = await log.publish(event);
+  const receipt = await log.publish(event, when);
   const tookMs = performance.now() - startedMs;
-  out.object({ log: logName, ...receipt, durationMs: tookMs });
-  out.say(`${sentence(receipt, tookMs)}  (${logName})`);
+  out.object({ log: name, ...receipt, durationMs: tookMs });
+  out.say(`${sentence(receipt, tookMs)}  (${name})`);
 }
 
 function sentence({ id, duplicate, position }: Receipt, tookMs: number): string {
-  const place = placeOf(position ?? "");
+  if (position === undefined) {
+    return duplicate ? `${id} waits or stands already (duplicate)` : `${id} waits for its time: factlog delayed list`;
+  }
+  const place = placeOf(position);
   return duplicate
     ? `${id} was already stored at ${place} (duplicate)`
     : `${id} stored at ${place} in ${duration(tookMs)}`;
@@ -139,10 +156,12 @@ function sentence({ id, duplicate, position }: Receipt, tookMs: number): string 
 
 const batchMax = 1_000;
 
-interface Stream {
+interface Place {
   readonly log: Log;
   readonly name: string;
   readonly out: Output;
+}
+interface Stream extends Place {
   readonly definition: EventDefinition;
   readonly attributes: EventAttributes;
 }

@@ -1,7 +1,8 @@
 import { FactlogError } from "../../errors.ts";
 import type { Command, CommandResult, Definition } from "../../engine/ledger.ts";
 import type { Slot, StoredEvent } from "../../event/stored-event.ts";
-import { closeRow, emit, requireEmittable, type Context } from "./record.ts";
+import { emit, requireEmittable, type Context } from "./facts.ts";
+import { closeRow } from "./record.ts";
 import {
   freeSlot,
   makeReady,

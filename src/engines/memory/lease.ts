@@ -1,6 +1,7 @@
 import { FactlogError } from "../../errors.ts";
 import type { LeaseRequest, LeaseState, SlotLease, SubscriptionState } from "../../engine/ledger.ts";
-import { remember, runningRow, type Context } from "./record.ts";
+import { remember, runningRow } from "./record.ts";
+import type { Context } from "./facts.ts";
 import {
   bury,
   deliveryRows,

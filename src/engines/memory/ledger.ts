@@ -17,11 +17,14 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import { command } from "./command.ts";
 import { lease } from "./lease.ts";
-import { apply, requireSound, type Context } from "./record.ts";
+import type { Context } from "./facts.ts";
+import { apply, requireSound } from "./record.ts";
 import { closed, deliveryRows, notThere, slotRowOf, type Row } from "./store.ts";
 import { tally } from "./tally.ts";
+import { cancel, delay, delayed, fire, requireDelayable, tick } from "./timetable.ts";
 
 /** Every verb runs to its end without a pause: that is its transaction. */
 export class MemoryLedger implements Ledger {
@@ -86,6 +89,32 @@ export class MemoryLedger implements Ledger {
 
   async outbox(limit: number): Promise<readonly OutboxRow[]> {
     return this.#opened().store.outbox.slice(0, limit);
+  }
+
+  async delay(events: readonly DelayedEvent[]): Promise<readonly { readonly duplicate: boolean }[]> {
+    const context = this.#opened();
+    requireDelayable(context, events);
+    return delay(context, events);
+  }
+
+  async cancel(identity: Identity): Promise<boolean> {
+    return cancel(this.#opened(), identity);
+  }
+
+  async fire(nowMs: number, limit: number): Promise<Fired> {
+    return fire(this.#opened(), nowMs, limit);
+  }
+
+  async delayed(query: DelayedQuery): Promise<readonly DelayedEvent[]> {
+    return delayed(this.#opened(), query);
+  }
+
+  async ticked(schedule: string): Promise<number | undefined> {
+    return this.#opened().store.ticks.get(schedule);
+  }
+
+  async tick(request: Tick): Promise<boolean> {
+    return tick(this.#opened(), request);
   }
 
   async command(request: Command): Promise<CommandResult> {

@@ -1,6 +1,5 @@
 import { FactlogError, assert } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import type { Env } from "../../env.ts";
 import { firstRowToken } from "../../engine/ledger.ts";
 import type {
   AnnounceChange,
@@ -17,9 +16,10 @@ import type {
   SlotLease,
   StartChange,
 } from "../../engine/ledger.ts";
-import { idConflict, sameContent } from "../../event/codec.ts";
-import type { EncodedEvent } from "../../event/stored-event.ts";
-import { append, stage } from "./event-log.ts";
+import { sameContent } from "../../event/codec.ts";
+import { append } from "./event-log.ts";
+import { emit, enqueue, requireEmittable, waiting, type Context } from "./facts.ts";
+import { delay, requireDelayable } from "./timetable.ts";
 import {
   bury,
   holders,
@@ -31,13 +31,6 @@ import {
   type SlotRow,
   type Store,
 } from "./store.ts";
-
-/** What a ledger works on. `sharesLog`: emitted events go straight into the store's log, else into its outbox. */
-export interface Context {
-  readonly store: Store;
-  readonly env: Env;
-  readonly sharesLog: boolean;
-}
 
 const lost: Recorded = { status: "lost", freed: [], promoted: false };
 const total = (counts: Iterable<number>): number => [...counts].reduce((sum, count) => sum + count, 0);
@@ -222,6 +215,13 @@ function refusalOf(context: Context, effects: readonly Effects[]): Recorded | un
     const index = (error as FactlogError).details["index"] as number;
     return refuse(emits[index]!.position, error);
   }
+  const later = effects.flatMap(({ position, delayed = [] }) => delayed.map((one) => ({ position, ...one })));
+  try {
+    requireDelayable(context, later);
+  } catch (error) {
+    const index = (error as FactlogError).details["index"] as number;
+    return refuse(later[index]!.position, error);
+  }
   return undefined;
 }
 
@@ -231,37 +231,15 @@ function enact(context: Context, slot: SlotRow, effects: readonly Effects[]): vo
     context,
     effects.flatMap(({ emits }) => emits),
   );
+  delay(
+    context,
+    effects.flatMap(({ delayed = [] }) => delayed),
+  );
   for (const { state } of effects) {
     if (state?.value !== undefined) states.set(state.key, state.value);
     else if (state !== undefined) states.delete(state.key);
   }
 }
-
-/** Throws ID_CONFLICT where one of these events may not be emitted beside what is there. Changes nothing. */
-export function requireEmittable({ store, sharesLog }: Context, events: readonly EncodedEvent[]): void {
-  if (sharesLog) return void stage(store, events, 0);
-  const first = new Map(store.outbox.map(({ event }) => [identityOf(event), event]));
-  for (const [index, event] of events.entries()) {
-    const other = first.get(identityOf(event));
-    if (other !== undefined && !sameContent(other, event)) throw idConflict(event, index);
-    first.set(identityOf(event), event);
-  }
-}
-
-/** To the log where it is ours, else to the outbox. */
-export function emit({ store, env, sharesLog }: Context, events: readonly EncodedEvent[]): void {
-  if (sharesLog) append(store, events, env.now());
-  else enqueue(store, events);
-}
-
-function enqueue(store: Store, events: readonly EncodedEvent[]): void {
-  for (const event of events) {
-    if (waiting(store, event) === undefined) store.outbox.push({ seq: ++store.last.seq, event });
-  }
-}
-
-const waiting = (store: Store, event: EncodedEvent): EncodedEvent | undefined =>
-  store.outbox.find((row) => identityOf(row.event) === identityOf(event))?.event;
 
 function recorded(slot: SlotRow, keys: readonly string[], promoted: boolean): Recorded {
   const freed = [...new Set(keys)].filter((key) => holders(slot, key).length === 0);

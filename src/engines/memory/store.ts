@@ -10,6 +10,7 @@ import type {
   SessionView,
   SlotRef,
 } from "../../engine/ledger.ts";
+import type { DelayedEvent } from "../../engine/timetable.ts";
 import { Bell } from "./bell.ts";
 
 /** All that a store keeps. It outlives the engines that were opened on it, as a file outlives processes. */
@@ -23,6 +24,10 @@ export interface Store {
   readonly sessions: Map<number, Session>;
   readonly subscriptions: Map<number, Subscription>;
   outbox: OutboxRow[];
+  /** In the order of their delays. */
+  delayed: DelayedEvent[];
+  /** Schedule -> its last tick. */
+  readonly ticks: Map<string, number>;
   /** Last number given to a session, a subscription, an outbox row: never given again. */
   readonly last: { session: number; sub: number; seq: number };
 }
@@ -79,11 +84,14 @@ export function createStore(slots: number): Store {
     sessions: new Map(),
     subscriptions: new Map(),
     outbox: [],
+    delayed: [],
+    ticks: new Map(),
     last: { session: 0, sub: 0, seq: 0 },
   };
 }
 
-export const identityOf = (event: EncodedEvent): string => JSON.stringify([event.source, event.id]);
+export const identityOf = (event: Pick<EncodedEvent, "source" | "id">): string =>
+  JSON.stringify([event.source, event.id]);
 
 export function newestOf(subscription: Subscription): Definition {
   return subscription.revisions[subscription.newest - 1]!;

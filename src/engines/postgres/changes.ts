@@ -10,7 +10,9 @@ import type {
   RowInsert,
   RowState,
 } from "../../engine/ledger.ts";
+import type { DelayedEvent } from "../../engine/timetable.ts";
 import { slotOf } from "../../event/codec.ts";
+import { correlationIdOf } from "../../event/envelope.ts";
 import type { EncodedEvent } from "../../event/stored-event.ts";
 import { idHex } from "./event-row.ts";
 import type { Names } from "./names.ts";
@@ -38,9 +40,10 @@ export function effectsOf(change: Change): readonly Effects[] {
   return closes && change.effects !== undefined ? [change.effects] : [];
 }
 
-/** Events that a change brings into the log. */
+/** Events that a change brings into the log, now or later. */
 export function eventsOf(change: Change): readonly EncodedEvent[] {
-  return change.kind === "announce" ? [change.event] : effectsOf(change).flatMap(({ emits }) => emits);
+  if (change.kind === "announce") return [change.event];
+  return effectsOf(change).flatMap(({ emits, delayed = [] }) => [...emits, ...delayed.map(({ event }) => event)]);
 }
 
 /** Changes as the function `record` reads them. */
@@ -71,6 +74,14 @@ export class ChangeWriter {
       slot: slotOf(event, this.#slots),
       idHex: idHex(event.id),
     };
+  }
+
+  delayed({ event, dueMs }: DelayedEvent): {
+    readonly event: object;
+    readonly correlation: string;
+    readonly dueMs: number;
+  } {
+    return { event: this.event(event), correlation: correlationIdOf(event), dueMs };
   }
 
   #fields(change: Change): object {
@@ -126,9 +137,10 @@ export class ChangeWriter {
     if (effects.length === 0) return {};
     return {
       emits: effects.some(({ emits }) => emits.length > 0),
-      effects: effects.map(({ position, emits, state }) => ({
+      effects: effects.map(({ position, emits, delayed = [], state }) => ({
         position,
         emits: emits.map((event) => this.event(event)),
+        ...(delayed.length === 0 ? {} : { delayed: delayed.map((one) => this.delayed(one)) }),
         ...(state === undefined ? {} : { state: [state.key, state.value ?? null] }),
       })),
     };

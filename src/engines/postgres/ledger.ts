@@ -17,6 +17,7 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import { requireSound } from "./changes.ts";
 import { Commands } from "./command.ts";
 import { closed } from "./event-log.ts";
@@ -25,6 +26,7 @@ import { Queries } from "./queries.ts";
 import { Recorder } from "./record.ts";
 import type { Store } from "./store.ts";
 import { tallies } from "./tally.ts";
+import { Timetable } from "./timetable.ts";
 
 /** What was handed out longer ago than the window is dropped now and then. */
 const pruneEveryMs = 60_000;
@@ -36,6 +38,7 @@ export class PostgresLedger implements Ledger {
   readonly #recorder: Recorder;
   readonly #commands: Commands;
   readonly #queries: Queries;
+  readonly #timetable: Timetable;
   #prunedMs = 0;
   #closing: Promise<void> | undefined;
 
@@ -44,6 +47,7 @@ export class PostgresLedger implements Ledger {
     this.#recorder = new Recorder(store, options);
     this.#commands = new Commands(store, options);
     this.#queries = new Queries(store);
+    this.#timetable = new Timetable(store, options);
     this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: true };
     store.use();
   }
@@ -85,6 +89,36 @@ export class PostgresLedger implements Ledger {
   async outbox(limit: number): Promise<readonly OutboxRow[]> {
     this.#requireOpen();
     return this.#queries.outbox(limit);
+  }
+
+  async delay(events: readonly DelayedEvent[]): Promise<readonly { readonly duplicate: boolean }[]> {
+    this.#requireOpen();
+    return this.#timetable.delay(events);
+  }
+
+  async cancel(identity: Identity): Promise<boolean> {
+    this.#requireOpen();
+    return this.#timetable.cancel(identity);
+  }
+
+  async fire(nowMs: number, limit: number): Promise<Fired> {
+    this.#requireOpen();
+    return this.#timetable.fire(nowMs, limit);
+  }
+
+  async delayed(query: DelayedQuery): Promise<readonly DelayedEvent[]> {
+    this.#requireOpen();
+    return this.#timetable.delayed(query);
+  }
+
+  async ticked(schedule: string): Promise<number | undefined> {
+    this.#requireOpen();
+    return this.#timetable.ticked(schedule);
+  }
+
+  async tick(tick: Tick): Promise<boolean> {
+    this.#requireOpen();
+    return this.#timetable.tick(tick);
   }
 
   async command(command: Command): Promise<CommandResult> {

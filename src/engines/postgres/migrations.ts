@@ -2,7 +2,7 @@ import { FactlogError } from "../../errors.ts";
 import type { Env } from "../../env.ts";
 import type { Run } from "./connection.ts";
 import type { Location } from "./location.ts";
-import { inSchema, newestFormat, steps } from "./schema.ts";
+import { functions, inSchema, newestFormat, steps } from "./schema.ts";
 
 /** What the schema says about itself. */
 export interface Identity {
@@ -49,7 +49,9 @@ export async function migrate(run: Run, location: Location, wanted: Wanted, env:
     const before = await identityOf(run, location);
     if (before !== undefined) requireWanted(before, wanted, location);
     if (before === undefined) await create(run, location);
-    for (const step of steps.slice(before?.format ?? 0)) await run(inSchema(step, location.quoted));
+    const missing = steps.slice(before?.format ?? 0);
+    for (const step of missing) await run(inSchema(step, location.quoted));
+    if (missing.length > 0) await run(inSchema(functions, location.quoted));
     await write(run, location, "format", newestFormat);
     if (before === undefined) await initialise(run, location, wanted);
     if (before?.life !== life) {

@@ -13,7 +13,7 @@ interface Told {
   readonly freed?: readonly string[];
   readonly promoted?: boolean;
   readonly announced?: Recorded["announced"];
-  readonly refused?: { readonly position: number; readonly index: number };
+  readonly refused?: { readonly position: number; readonly index: number; readonly delayed?: boolean };
 }
 interface Refused {
   readonly position: number;
@@ -151,7 +151,8 @@ interface Call {
 
 const hasWrites = (change: Change): boolean => effectsOf(change).some(({ writes }) => writes.length > 0);
 
-function conflictIn(change: Change, { position, index }: { position: number; index: number }): Refused {
-  const event = effectsOf(change).find((one) => one.position === position)!.emits[index]!;
+function conflictIn(change: Change, { position, index, delayed }: NonNullable<Told["refused"]>): Refused {
+  const effects = effectsOf(change).find((one) => one.position === position)!;
+  const event = delayed === true ? effects.delayed![index]!.event : effects.emits[index]!;
   return { position, error: idConflict(event, index) };
 }

@@ -2,6 +2,7 @@ import { appendFunctions } from "./functions/append.ts";
 import { leaseFunctions } from "./functions/lease.ts";
 import { recordFunctions } from "./functions/record.ts";
 import { rowFunctions } from "./functions/rows.ts";
+import { timetableFunctions } from "./functions/timetable.ts";
 
 /** Stands for the quoted name of the log's schema. */
 const placeholder = /\bS\./gu;
@@ -95,27 +96,51 @@ export const tablesOfSubscription = [
   "seen",
 ] as const;
 
+/** What becomes a fact at its time. */
+const timetable = `
+CREATE TABLE S.delayed(
+  seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL,
+  correlation_id text COLLATE "C" NOT NULL, due_ms float8 NOT NULL, event text NOT NULL, UNIQUE(source, id));
+CREATE INDEX delayed_due ON S.delayed(due_ms);
+CREATE INDEX delayed_correlation ON S.delayed(correlation_id);
+CREATE TABLE S.schedule(name text COLLATE "C" PRIMARY KEY, tick_ms float8 NOT NULL);
+`;
+
 /** Statements of the user may read our tables and change none: the setting is theirs while one of them runs. */
-const guarded = ["meta", "head", "source", "type", "schema", "event", "session", "subscription", "outbox"] as const;
-const guards: string = [
-  `CREATE FUNCTION S.guard() RETURNS trigger LANGUAGE plpgsql AS $$
-   BEGIN
-     RAISE EXCEPTION 'ctx.write may not change the table % of the log', TG_TABLE_NAME USING ERRCODE = 'FL006';
-   END $$;`,
-  ...[...guarded, ...tablesOfSubscription].map(
-    (table) =>
-      `CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON S.${table} FOR EACH STATEMENT
-       WHEN (current_setting('factlog.guest', true) = 'on') EXECUTE FUNCTION S.guard();`,
-  ),
-].join("\n");
+const guardFunction = `
+CREATE OR REPLACE FUNCTION S.guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'ctx.write may not change the table % of the log', TG_TABLE_NAME USING ERRCODE = 'FL006';
+END $$;
+`;
+const guarding = (tables: readonly string[]): string =>
+  tables
+    .map(
+      (table) =>
+        `CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON S.${table} FOR EACH STATEMENT
+         WHEN (current_setting('factlog.guest', true) = 'on') EXECUTE FUNCTION S.guard();`,
+    )
+    .join("\n");
+const firstTables = ["meta", "head", "source", "type", "schema", "event", "session", "subscription", "outbox"] as const;
 
 /**
- * The schema's contents, as data: version n of the format is what the first n steps make. A step is never changed once
- * it was released; a new format, or another text of a function, is a further step.
+ * The schema's tables, as data: version n of the format is what the first n steps make. A step is never changed once it
+ * was released; a new format is a further step. Where only a function's text changes, the step is empty.
  */
 export const steps: readonly string[] = [
-  [tables, appendFunctions, rowFunctions, recordFunctions, leaseFunctions, guards].join("\n"),
+  [tables, guardFunction, guarding([...firstTables, ...tablesOfSubscription])].join("\n"),
+  [timetable, guarding(["delayed", "schedule"])].join("\n"),
 ];
+
+/** The functions of the newest format: made anew after a step, whatever they were before. */
+export const functions: string = [
+  guardFunction,
+  appendFunctions,
+  rowFunctions,
+  recordFunctions,
+  leaseFunctions,
+  timetableFunctions,
+].join("\n");
 
 /** The number of the newest format this code knows. */
 export const newestFormat: number = steps.length;

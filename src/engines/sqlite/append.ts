@@ -79,6 +79,12 @@ export class Appender {
     return { appended, diverged: !sameContent(known, event) };
   }
 
+  /** What stands under this event's identity. */
+  known(event: EncodedEvent): StoredEvent | undefined {
+    const place = this.#sql.find.get(this.#names.sourceId(event.source), idCell(event.id));
+    return place === undefined ? undefined : this.#reader.at(place[0]);
+  }
+
   /** Before COMMIT. */
   flush(): void {
     if (this.#appended.length > 0) this.#counts.appended(this.head, this.#appended);

@@ -2,6 +2,7 @@ import type { Effects, SqlStatement } from "../../engine/ledger.ts";
 import type { Appended } from "../../engine/event-log.ts";
 import { idConflict, sameContent } from "../../event/codec.ts";
 import type { EncodedEvent } from "../../event/stored-event.ts";
+import type { Delays } from "./delays.ts";
 import { isOfTheStore } from "./sqlite-error.ts";
 import type { Store } from "./store.ts";
 
@@ -17,11 +18,13 @@ export class Refusal extends Error {
 /** Emits, writes and state, inside the transaction of the settle that they belong to. */
 export class EffectWriter {
   readonly #store: Store;
+  readonly #delays: Delays;
   readonly #sharesLog: boolean;
   readonly #sql;
 
-  constructor(store: Store, sharesLog: boolean) {
+  constructor(store: Store, delays: Delays, sharesLog: boolean) {
     this.#store = store;
+    this.#delays = delays;
     this.#sharesLog = sharesLog;
     const { db } = store;
     this.#sql = {
@@ -63,8 +66,9 @@ export class EffectWriter {
     return { appended: undefined, diverged: first !== undefined && !sameContent(first, event) };
   }
 
-  #applyOne(sub: number, { emits, writes, state }: Effects): void {
+  #applyOne(sub: number, { emits, delayed = [], writes, state }: Effects): void {
     for (const [index, event] of emits.entries()) this.emit(event, index);
+    for (const [index, one] of delayed.entries()) this.#delays.put(one, index);
     for (const statement of writes) this.#store.db.runForeign(sqlText(statement), statement.values);
     if (state?.value !== undefined) this.#sql.setState.run(sub, state.key, state.value);
     else if (state !== undefined) this.#sql.dropState.run(sub, state.key);

@@ -16,8 +16,10 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import { Commands } from "./command.ts";
 import { Counters } from "./counters.ts";
+import { Delays } from "./delays.ts";
 import { EffectWriter } from "./effects.ts";
 import { closed } from "./event-log.ts";
 import { Leases } from "./lease.ts";
@@ -26,6 +28,7 @@ import { eventsOf, needsSync, Recorder, requireSound, type RecordCall } from "./
 import { Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
 import { Tallies } from "./tally.ts";
+import { Timetable } from "./timetable.ts";
 
 /**
  * The ledger over one file. FULL: what appends events, makes deliveries dead, obeys operators, joins or takes over.
@@ -41,19 +44,24 @@ export class SqliteLedger implements Ledger {
   readonly #commands: Commands;
   readonly #queries: Queries;
   readonly #tallies: Tallies;
+  readonly #delays: Delays;
+  readonly #timetable: Timetable;
   #closing: Promise<void> | undefined;
 
   constructor(store: Store, options: { readonly sharesLog: boolean; readonly slots: number }) {
     const { db } = store;
     const counters = new Counters(db);
     const rows = new Rows(db, counters);
-    const effects = new EffectWriter(store, options.sharesLog);
+    const delays = new Delays(store, options.sharesLog);
+    const effects = new EffectWriter(store, delays, options.sharesLog);
     this.#store = store;
     this.#counters = counters;
     this.#recorder = new Recorder(store, rows, counters, effects);
     this.#leases = new Leases(store, rows);
     this.#commands = new Commands(db, rows, effects, options.slots);
     this.#queries = new Queries(store);
+    this.#delays = delays;
+    this.#timetable = new Timetable(store, delays, effects);
     this.#tallies = new Tallies(db);
     this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: store.locks !== undefined };
     store.use();
@@ -100,6 +108,39 @@ export class SqliteLedger implements Ledger {
   async outbox(limit: number): Promise<readonly OutboxRow[]> {
     this.#requireOpen();
     return this.#store.read(() => this.#queries.outbox(limit));
+  }
+
+  async delay(events: readonly DelayedEvent[]): Promise<readonly { readonly duplicate: boolean }[]> {
+    this.#requireOpen();
+    const put = () => events.map((one, index) => ({ duplicate: this.#delays.put(one, index) }));
+    return this.#write(true, put, events.length);
+  }
+
+  async cancel(identity: Identity): Promise<boolean> {
+    this.#requireOpen();
+    return this.#write(true, () => this.#delays.cancel(identity));
+  }
+
+  /** Most calls find nothing, and write nothing. */
+  async fire(nowMs: number, limit: number): Promise<Fired> {
+    this.#requireOpen();
+    if (!(await this.#store.read(() => this.#delays.isDue(nowMs)))) return { fired: 0, conflicts: [] };
+    return this.#write(true, () => this.#timetable.fire(nowMs, limit), limit);
+  }
+
+  async delayed(query: DelayedQuery): Promise<readonly DelayedEvent[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#delays.list(query));
+  }
+
+  async ticked(schedule: string): Promise<number | undefined> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#timetable.ticked(schedule));
+  }
+
+  async tick(tick: Tick): Promise<boolean> {
+    this.#requireOpen();
+    return this.#write(true, () => this.#timetable.tick(tick), tick.events.length);
   }
 
   async command(command: Command): Promise<CommandResult> {

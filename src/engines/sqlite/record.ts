@@ -3,6 +3,7 @@ import { limits } from "../../limits.ts";
 import type {
   AnnounceChange,
   Change,
+  Effects,
   Outcomes,
   ProgressChange,
   Recorded,
@@ -39,9 +40,9 @@ export function requireSound(changes: readonly Change[]): void {
 export function needsSync(change: Change): boolean {
   switch (change.kind) {
     case "progress":
-      return change.insert.some((row) => row.state === "dead") || change.effects.some((one) => one.emits.length > 0);
+      return change.insert.some((row) => row.state === "dead") || change.effects.some((one) => factsOf(one) > 0);
     case "row":
-      return change.to.state === "dead" || (change.effects?.emits.length ?? 0) > 0;
+      return change.to.state === "dead" || factsOf(change.effects) > 0;
     case "announce":
     case "relay":
       return true;
@@ -50,11 +51,15 @@ export function needsSync(change: Change): boolean {
   }
 }
 
+/** Events stated now or for later. */
+const factsOf = (effects: Effects | undefined): number =>
+  (effects?.emits.length ?? 0) + (effects?.delayed?.length ?? 0);
+
 export const eventsOf = (changes: readonly Change[]): number =>
   total(
     changes.map((change) => {
-      if (change.kind === "progress") return total(change.effects.map((one) => one.emits.length));
-      return change.kind === "row" ? (change.effects?.emits.length ?? 0) : 1;
+      if (change.kind === "progress") return total(change.effects.map(factsOf));
+      return change.kind === "row" ? factsOf(change.effects) : 1;
     }),
   );
 

@@ -68,6 +68,14 @@ CREATE TABLE factlog_outbox(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL,
   UNIQUE(source, id)) STRICT;
 `,
+  `
+CREATE TABLE factlog_delayed(
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, id TEXT NOT NULL, correlation_id TEXT NOT NULL,
+  due_ms REAL NOT NULL, event TEXT NOT NULL, UNIQUE(source, id)) STRICT;
+CREATE INDEX factlog_delayed_due ON factlog_delayed(due_ms);
+CREATE INDEX factlog_delayed_correlation ON factlog_delayed(correlation_id);
+CREATE TABLE factlog_schedule(name TEXT PRIMARY KEY, tick_ms REAL NOT NULL) STRICT, WITHOUT ROWID;
+`,
 ];
 
 /** The number of the newest format this code knows. */

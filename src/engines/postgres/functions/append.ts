@@ -6,7 +6,7 @@
  * `put`: one event of a settle; the caller holds the lock on the head. The place of a known identity is its first one.
  */
 export const appendFunctions = `
-CREATE FUNCTION S.append(
+CREATE OR REPLACE FUNCTION S.append(
   p_sources integer[], p_schemas integer[], p_slots integer[], p_crcs bigint[], p_times float8[], p_ids bytea[],
   p_keys text[], p_groups text[], p_attributes text[], p_data text[], p_now float8, p_channel text) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -27,11 +27,21 @@ BEGIN
   RETURN v_head;
 END $$;
 
-CREATE FUNCTION S.subject_of(p_attributes text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION S.subject_of(p_attributes text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN p_attributes = '' THEN NULL ELSE p_attributes::json ->> 'subject' END
 $$;
 
-CREATE FUNCTION S.put(
+CREATE OR REPLACE FUNCTION S.known(p_event jsonb, OUT place bigint, OUT slot integer, OUT same boolean) LANGUAGE plpgsql AS $$
+BEGIN
+  SELECT e.position, e.slot, e.data = p_event->>'data' AND t.name = p_event->>'type'
+      AND s.version = (p_event->>'version')::bigint AND e.key IS NOT DISTINCT FROM p_event->>'key'
+      AND S.subject_of(e.attributes) IS NOT DISTINCT FROM S.subject_of(p_event->>'attributes')
+    INTO place, slot, same
+    FROM S.event e JOIN S.schema s ON s.id = e.schema JOIN S.type t ON t.id = s.type
+    WHERE e.source = (p_event->>'sourceId')::integer AND e.id = decode(p_event->>'idHex', 'hex');
+END $$;
+
+CREATE OR REPLACE FUNCTION S.put(
   p_event jsonb, p_position bigint, p_now float8, OUT place bigint, OUT slot integer, OUT fresh boolean, OUT same boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -47,15 +57,10 @@ BEGIN
     same := true;
     RETURN;
   END IF;
-  SELECT e.position, e.slot, e.data = p_event->>'data' AND t.name = p_event->>'type'
-      AND s.version = (p_event->>'version')::bigint AND e.key IS NOT DISTINCT FROM p_event->>'key'
-      AND S.subject_of(e.attributes) IS NOT DISTINCT FROM S.subject_of(p_event->>'attributes')
-    INTO place, slot, same
-    FROM S.event e JOIN S.schema s ON s.id = e.schema JOIN S.type t ON t.id = s.type
-    WHERE e.source = (p_event->>'sourceId')::integer AND e.id = decode(p_event->>'idHex', 'hex');
+  SELECT k.place, k.slot, k.same INTO place, slot, same FROM S.known(p_event) k;
 END $$;
 
-CREATE FUNCTION S.raise_head(p_from bigint, p_to bigint, p_channel text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.raise_head(p_from bigint, p_to bigint, p_channel text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE S.type t SET appended = t.appended + c.n
     FROM (SELECT s.type, count(*) AS n FROM S.event e JOIN S.schema s ON s.id = e.schema
@@ -65,14 +70,12 @@ BEGIN
   PERFORM pg_notify(p_channel, p_to::text);
 END $$;
 
-CREATE FUNCTION S.enqueue(p_event jsonb, OUT fresh boolean, OUT same boolean) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.enqueue(p_event jsonb, OUT fresh boolean, OUT same boolean) LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO S.outbox(source, id, event) VALUES (p_event->>'source', p_event->>'id', p_event::text)
     ON CONFLICT (source, id) DO NOTHING;
   fresh := FOUND;
-  SELECT fresh OR (o.e->>'data' = p_event->>'data' AND o.e->>'type' = p_event->>'type'
-      AND o.e->>'version' = p_event->>'version' AND o.e->>'key' IS NOT DISTINCT FROM p_event->>'key'
-      AND S.subject_of(o.e->>'attributes') IS NOT DISTINCT FROM S.subject_of(p_event->>'attributes'))
+  SELECT fresh OR S.same_content(o.e, p_event)
     INTO same
     FROM (SELECT event::jsonb AS e FROM S.outbox WHERE source = p_event->>'source' AND id = p_event->>'id') o;
 END $$;

@@ -8,19 +8,19 @@
  * restart of the server frees the locks of the living too.
  */
 export const leaseFunctions = `
-CREATE FUNCTION S.lock_class() RETURNS integer LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION S.lock_class() RETURNS integer LANGUAGE sql STABLE AS $$
   SELECT ('S.meta'::regclass::oid::bigint - 2147483648)::integer
 $$;
 
-CREATE FUNCTION S.gate() RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION S.gate() RETURNS void LANGUAGE sql AS $$
   SELECT pg_advisory_xact_lock(S.lock_class(), 0)
 $$;
 
-CREATE FUNCTION S.server_life() RETURNS text LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION S.server_life() RETURNS text LANGUAGE sql STABLE AS $$
   SELECT extract(epoch FROM pg_postmaster_start_time())::text
 $$;
 
-CREATE FUNCTION S.charge_crash(d S.delivery, p_due float8, p_now float8) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.charge_crash(d S.delivery, p_due float8, p_now float8) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_definition jsonb;
   v_crashes integer := d.crashes + 1;
@@ -37,7 +37,7 @@ BEGIN
   END IF;
 END $$;
 
-CREATE FUNCTION S.lease(p_session bigint, r jsonb, p_server text, p_now float8) RETURNS text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.lease(p_session bigint, r jsonb, p_server text, p_now float8) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   v_dead bigint[];
   v_leaves boolean := (r->>'leave')::boolean;
@@ -104,7 +104,7 @@ BEGIN
   RETURN S.lease_state(p_session);
 END $$;
 
-CREATE FUNCTION S.lease_state(p_session bigint) RETURNS text LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION S.lease_state(p_session bigint) RETURNS text LANGUAGE sql AS $$
   WITH locks AS (
     SELECT objid::bigint AS session FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
       AND classid::bigint = (S.lock_class()::bigint & 4294967295)

@@ -7,7 +7,7 @@
  * left to say is whether it would have been lost.
  */
 export const recordFunctions = `
-CREATE FUNCTION S.record(
+CREATE OR REPLACE FUNCTION S.record(
   p_session bigint, p_flush text, p_changes jsonb, p_now float8, p_shares boolean, p_channel text,
   OUT answers text, OUT again boolean)
 LANGUAGE plpgsql AS $$
@@ -55,7 +55,7 @@ BEGIN
   IF v_alive THEN UPDATE S.session s SET flush = p_flush, answer = answers WHERE s.id = p_session; END IF;
 END $$;
 
-CREATE FUNCTION S.apply(
+CREATE OR REPLACE FUNCTION S.apply(
   p_session bigint, c jsonb, p_head bigint, p_now float8, p_shares boolean, OUT answer jsonb, OUT head bigint)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -70,23 +70,23 @@ BEGIN
   IF answer IS NULL THEN answer := '{"status": "lost"}'; END IF;
 END $$;
 
-CREATE FUNCTION S.leased(p_session bigint, c jsonb) RETURNS S.slot LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION S.leased(p_session bigint, c jsonb) RETURNS S.slot LANGUAGE sql AS $$
   SELECT l FROM S.slot l WHERE l.sub = (c->>'sub')::integer AND l.gen = (c->>'gen')::integer
     AND l.slot = (c->>'slot')::integer AND l.token = (c->>'token')::bigint AND l.session = p_session
 $$;
 
-CREATE FUNCTION S.running(p_session bigint, c jsonb) RETURNS S.delivery LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION S.running(p_session bigint, c jsonb) RETURNS S.delivery LANGUAGE sql AS $$
   SELECT d FROM S.delivery d WHERE d.sub = (c->>'sub')::integer AND d.gen = (c->>'gen')::integer
     AND d.slot = (c->>'slot')::integer AND d.position = (c->>'position')::bigint
     AND d.token = (c->>'rowToken')::bigint AND d.session = p_session AND d.state = 2
 $$;
 
-CREATE FUNCTION S.recorded(p_sub integer, p_gen integer, p_slot integer, p_keys text[], p_promoted boolean) RETURNS jsonb
+CREATE OR REPLACE FUNCTION S.recorded(p_sub integer, p_gen integer, p_slot integer, p_keys text[], p_promoted boolean) RETURNS jsonb
 LANGUAGE sql AS $$
   SELECT jsonb_build_object('status', 'ok', 'freed', S.freed(p_sub, p_gen, p_slot, p_keys), 'promoted', p_promoted)
 $$;
 
-CREATE FUNCTION S.progress(
+CREATE OR REPLACE FUNCTION S.progress(
   p_session bigint, c jsonb, p_head bigint, p_now float8, p_shares boolean, OUT answer jsonb, OUT head bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -121,7 +121,7 @@ BEGIN
   answer := S.recorded(l.sub, l.gen, l.slot, v_keys, false);
 END $$;
 
-CREATE FUNCTION S.insert_rows(p_session bigint, l S.slot, p_rows jsonb) RETURNS text[] LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.insert_rows(p_session bigint, l S.slot, p_rows jsonb) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
   r jsonb;
   v_keys text[] := '{}';
@@ -151,7 +151,7 @@ BEGIN
   RETURN v_keys;
 END $$;
 
-CREATE FUNCTION S.enact(p_sub integer, p_effects jsonb, p_head bigint, p_now float8, p_shares boolean) RETURNS bigint
+CREATE OR REPLACE FUNCTION S.enact(p_sub integer, p_effects jsonb, p_head bigint, p_now float8, p_shares boolean) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
   e jsonb;
@@ -175,6 +175,15 @@ BEGIN
       END IF;
       v_index := v_index + 1;
     END LOOP;
+    v_index := 0;
+    FOR v IN SELECT x.value FROM jsonb_array_elements(e->'delayed') WITH ORDINALITY AS x(value, i) ORDER BY x.i LOOP
+      SELECT t.same INTO v_same FROM S.delay(v->'event', v->>'correlation', (v->>'dueMs')::float8, p_shares) t;
+      IF NOT v_same THEN
+        RAISE EXCEPTION 'a delayed event has another content' USING ERRCODE = 'FL001',
+          DETAIL = jsonb_build_object('position', e->'position', 'index', v_index, 'delayed', true)::text;
+      END IF;
+      v_index := v_index + 1;
+    END LOOP;
     IF jsonb_typeof(e->'state'->1) = 'string' THEN
       INSERT INTO S.state(sub, key, value) VALUES (p_sub, e->'state'->>0, e->'state'->>1)
         ON CONFLICT (sub, key) DO UPDATE SET value = excluded.value;
@@ -185,7 +194,7 @@ BEGIN
   RETURN p_head;
 END $$;
 
-CREATE FUNCTION S.end_row(
+CREATE OR REPLACE FUNCTION S.end_row(
   p_session bigint, c jsonb, p_head bigint, p_now float8, p_shares boolean, OUT answer jsonb, OUT head bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -211,7 +220,7 @@ BEGIN
   answer := S.recorded(d.sub, d.gen, d.slot, ARRAY[d.key], v_promoted);
 END $$;
 
-CREATE FUNCTION S.start(p_session bigint, c jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.start(p_session bigint, c jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   l S.slot := S.leased(p_session, c);
   d S.delivery;
@@ -230,7 +239,7 @@ BEGIN
   RETURN S.recorded(d.sub, d.gen, d.slot, ARRAY[d.key], false);
 END $$;
 
-CREATE FUNCTION S.announce(
+CREATE OR REPLACE FUNCTION S.announce(
   p_session bigint, c jsonb, p_head bigint, p_now float8, p_shares boolean, OUT answer jsonb, OUT head bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -254,7 +263,7 @@ BEGIN
   END IF;
 END $$;
 
-CREATE FUNCTION S.relay(p_session bigint, c jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.relay(p_session bigint, c jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   l S.slot := S.leased(p_session, c);
 BEGIN

@@ -8,7 +8,7 @@ const firstsMax = 8;
  * write that follows from the answer are one, whoever else ends or inserts rows of that key.
  */
 export const rowFunctions = `
-CREATE FUNCTION S.count_row(
+CREATE OR REPLACE FUNCTION S.count_row(
   p_sub integer, p_gen integer, p_slot integer, p_state integer, p_holds boolean, p_stop boolean, p_by integer)
 RETURNS void LANGUAGE sql AS $$
   UPDATE S.slot SET
@@ -22,13 +22,13 @@ RETURNS void LANGUAGE sql AS $$
   WHERE sub = p_sub AND gen = p_gen AND slot = p_slot
 $$;
 
-CREATE FUNCTION S.is_behind(p_sub integer, p_gen integer, p_slot integer, p_key text, p_position bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION S.is_behind(p_sub integer, p_gen integer, p_slot integer, p_key text, p_position bigint) RETURNS boolean
 LANGUAGE sql AS $$
   SELECT EXISTS(SELECT 1 FROM S.delivery WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND key = p_key AND holds
     AND position < p_position)
 $$;
 
-CREATE FUNCTION S.runs_other(p_sub integer, p_gen integer, p_slot integer, p_key text, p_position bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION S.runs_other(p_sub integer, p_gen integer, p_slot integer, p_key text, p_position bigint) RETURNS boolean
 LANGUAGE sql AS $$
   SELECT EXISTS(SELECT 1 FROM
     (SELECT position, state FROM S.delivery WHERE sub = p_sub AND gen = p_gen AND slot = p_slot AND key = p_key AND holds
@@ -36,13 +36,13 @@ LANGUAGE sql AS $$
     WHERE state = 2 AND position <> p_position)
 $$;
 
-CREATE FUNCTION S.freed(p_sub integer, p_gen integer, p_slot integer, p_keys text[]) RETURNS jsonb LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION S.freed(p_sub integer, p_gen integer, p_slot integer, p_keys text[]) RETURNS jsonb LANGUAGE sql AS $$
   SELECT coalesce(jsonb_agg(DISTINCT k.key), '[]') FROM unnest(p_keys) AS k(key)
   WHERE NOT EXISTS(SELECT 1 FROM S.delivery d WHERE d.sub = p_sub AND d.gen = p_gen AND d.slot = p_slot
     AND d.key = k.key AND d.holds)
 $$;
 
-CREATE FUNCTION S.promote(p_sub integer, p_gen integer, p_slot integer, p_key text) RETURNS boolean
+CREATE OR REPLACE FUNCTION S.promote(p_sub integer, p_gen integer, p_slot integer, p_key text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
   v_position bigint;
@@ -57,7 +57,7 @@ BEGIN
   RETURN true;
 END $$;
 
-CREATE FUNCTION S.remember(p_sub integer, p_gen integer, p_slot integer, p_position bigint, p_failure jsonb)
+CREATE OR REPLACE FUNCTION S.remember(p_sub integer, p_gen integer, p_slot integer, p_position bigint, p_failure jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_n integer;
@@ -73,7 +73,7 @@ BEGIN
   END IF;
 END $$;
 
-CREATE FUNCTION S.close_row(d S.delivery, p_as text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.close_row(d S.delivery, p_as text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM S.delivery WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
   DELETE FROM S.failure WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
@@ -86,7 +86,7 @@ BEGIN
   RETURN S.promote(d.sub, d.gen, d.slot, d.key);
 END $$;
 
-CREATE FUNCTION S.release_row(d S.delivery, p_state integer, p_due float8) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.release_row(d S.delivery, p_state integer, p_due float8) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE S.delivery SET state = p_state, due_ms = p_due, session = NULL, token = token + 1
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
@@ -94,7 +94,7 @@ BEGIN
   PERFORM S.count_row(d.sub, d.gen, d.slot, p_state, d.holds, d.stop, 1);
 END $$;
 
-CREATE FUNCTION S.bury_row(d S.delivery, p_holds boolean, p_stop boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.bury_row(d S.delivery, p_holds boolean, p_stop boolean) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE S.delivery SET state = 4, due_ms = NULL, session = NULL, holds = p_holds, stop = p_stop
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
@@ -103,7 +103,7 @@ BEGIN
   RETURN S.promote(d.sub, d.gen, d.slot, d.key);
 END $$;
 
-CREATE FUNCTION S.redrive_row(d S.delivery, p_now float8) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.redrive_row(d S.delivery, p_now float8) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE S.delivery SET state = 1, due_ms = p_now, token = token + 1, failures = 0, crashes = 0, redriven = true,
       stop = false
