@@ -1,3 +1,4 @@
+import type { Journal } from "../src/engine/journal.ts";
 import type { Timetable } from "../src/engine/timetable.ts";
 import type { Engine, EngineHandle } from "../src/engine/engine.ts";
 import type { EventLog, ReadPage, ReadRequest } from "../src/engine/event-log.ts";
@@ -39,7 +40,7 @@ export class Bell {
 }
 
 type Verb = "append" | "read" | "fetch" | "count" | "lease" | "load" | "record" | "deliveries" | "failures" | "states";
-const writes = new Set<string>(["append", "lease", "record", "command", "delay", "cancel", "fire", "tick"]);
+const writes = new Set<string>(["append", "lease", "record", "command", "delay", "cancel", "fire", "tick", "signal"]);
 
 /** One process's way to the store: every call takes time on its way there and back, and may meet trouble. */
 class Line {
@@ -53,7 +54,7 @@ class Line {
   }
 
   call<T>(
-    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable,
+    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable | keyof Journal,
     act: () => Promise<T>,
     seen?: (result: T) => void,
   ): Promise<T> {
@@ -184,6 +185,11 @@ function wrapLedger(ledger: Ledger, line: Line): Ledger {
     fire: (nowMs, limit) => line.call("fire", () => ledger.fire(nowMs, limit)),
     delayed: (query) => line.call("delayed", () => ledger.delayed(query)),
     ticked: (schedule) => line.call("ticked", () => ledger.ticked(schedule)),
+    steps: (delivery, scope) => line.call("steps", () => ledger.steps(delivery, scope)),
+    stepValue: (delivery, scope, name) => line.call("stepValue", () => ledger.stepValue(delivery, scope, name)),
+    awaited: () => line.call("awaited", () => ledger.awaited()),
+    signal: (signal) => line.call("signal", () => ledger.signal(signal)),
+    waits: (query) => line.call("waits", () => ledger.waits(query)),
     tick: (tick) => line.call("tick", () => ledger.tick(tick)),
     load: (slots) => line.call("load", () => ledger.load(slots)),
     record: (session, changes) =>

@@ -95,6 +95,14 @@ export const limits = {
   fireEvents: 500,
   /** Farthest time of a delayed event from now: ten years. */
   delayMaxMs: 315_576_000_000,
+  /** Values of steps up to this size are loaded with the journal, larger ones when they are asked for. UTF-8 bytes. */
+  stepInlineBytes: 65_536,
+  /** One step's value, UTF-8 bytes. */
+  stepBytesMax: 16_777_216,
+  /** Facts that a wait remembers before its handler looks. */
+  foundMax: 1_000,
+  /** Shorter waits stay in memory. */
+  waitMemoryMs: 2_000,
   graceMs: 30_000,
   closeGraceMs: 10_000,
   dedupeWindowMs: 86_400_000,

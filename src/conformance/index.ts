@@ -14,6 +14,7 @@ import { deliveryChecks } from "./checks/deliveries.ts";
 import { engineChecks } from "./checks/engine.ts";
 import { effectChecks } from "./checks/effects.ts";
 import { handOverChecks } from "./checks/hand-over.ts";
+import { journalChecks } from "./checks/journal.ts";
 import { leaseChecks } from "./checks/lease.ts";
 import { loadChecks } from "./checks/load.ts";
 import { lookChecks } from "./checks/look.ts";
@@ -50,5 +51,6 @@ export const checks: readonly Check[] = [
   ...operateChecks,
   ...tallyChecks,
   ...timetableChecks,
+  ...journalChecks,
   ...engineChecks,
 ];

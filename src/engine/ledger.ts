@@ -1,6 +1,7 @@
 import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
 import type { LedgerCapabilities } from "./capabilities.ts";
 import type { Appended } from "./event-log.ts";
+import type { Journal, StepChange } from "./journal.ts";
 import type { DelayedEvent, Timetable } from "./timetable.ts";
 
 /**
@@ -8,7 +9,7 @@ import type { DelayedEvent, Timetable } from "./timetable.ts";
  * transaction, fenced by session and token where it is a worker's. A stale worker changes nothing. After `close` all
  * reject with CLOSED. OUTCOME_UNKNOWN on a write means: stop, reopen, load again.
  */
-export interface Ledger extends Timetable {
+export interface Ledger extends Timetable, Journal {
   readonly capabilities: LedgerCapabilities;
 
   /**
@@ -140,7 +141,7 @@ export interface SlotState {
 }
 
 // ── record ──
-export type Change = ProgressChange | RowChange | StartChange | AnnounceChange | RelayChange;
+export type Change = ProgressChange | RowChange | StartChange | StepChange | AnnounceChange | RelayChange;
 export interface Outcomes {
   readonly done: number;
   readonly skipped: number;
@@ -209,6 +210,10 @@ export interface RowChange {
         readonly dueMs: number;
         readonly failures: number;
         readonly failure?: FailureRecord;
+        /** Its handler was left waiting: a signal or an answer makes it due at once, and one that came meanwhile has. */
+        readonly waits?: boolean;
+        /** False: it lets go of its key until it starts again. Default: as it stands. */
+        readonly holds?: boolean;
       }
     /** `holds`: the key stays blocked (`hold-key`); else the next of the key goes on. `stop` also stops the subscription. */
     | {
@@ -271,6 +276,8 @@ export interface Recorded {
   /** A row became ready and is due now: look for due rows. */
   readonly promoted: boolean;
   /** Of an announce: its place (absent where it went to the outbox), and whether other content stood there first. */
+  /** Of a step that was to be done: the value that stood there already, JSON text. */
+  readonly stood?: string;
   readonly announced?: { readonly appended: Appended | undefined; readonly diverged: boolean };
 }
 
@@ -289,6 +296,8 @@ export interface DeliveryRow extends DeliveryRef {
   readonly failures: number;
   readonly crashes: number;
   readonly redriven: boolean;
+  /** Retrying, but for what its handler waits for. */
+  readonly waits: boolean;
   readonly eventId: string;
   readonly correlationId: string;
   /** Recorded time of the event. */
@@ -367,6 +376,8 @@ export type Command =
       readonly delivery: DeliveryRef;
       readonly rowToken: number;
       readonly nowMs: number;
+      /** Another scope: no step of before counts, and receivers see other idempotency keys. */
+      readonly fresh?: boolean;
       readonly audit: EncodedEvent;
     }
   /** Dead -> closed as discarded; the next of the key goes on. */
@@ -374,6 +385,20 @@ export type Command =
       readonly kind: "discard";
       readonly delivery: DeliveryRef;
       readonly rowToken: number;
+      readonly audit: EncodedEvent;
+    }
+  /**
+   * The answer to an approval that waits: its step is done with this value, and its delivery due at once. CONFLICT where
+   * it was answered or has expired, NOT_FOUND where it never waited.
+   */
+  | {
+      readonly kind: "answer";
+      readonly delivery: DeliveryRef;
+      readonly scope: number;
+      readonly step: string;
+      /** JSON text. */
+      readonly value: string;
+      readonly nowMs: number;
       readonly audit: EncodedEvent;
     };
 export interface CommandResult {
@@ -409,6 +434,8 @@ export interface SubscriptionTally {
     readonly outcomes: Outcomes;
   }[];
   readonly rows: Readonly<Record<RowState, number>>;
+  /** Rows that retry for what their handler waits for. */
+  readonly waiting: number;
   /** Keys that a dead row blocks. */
   readonly blockedKeys: number;
   /** Oldest recorded time over all rows but dead ones. */

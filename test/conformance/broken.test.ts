@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { checks, runCheck } from "../../src/conformance/index.ts";
 import { brokenEffects } from "./broken/effects.ts";
+import { brokenJournals } from "./broken/journal.ts";
 import { brokenLeases } from "./broken/lease.ts";
 import { brokenLogs } from "./broken/log.ts";
 import { brokenLooks } from "./broken/look.ts";
@@ -20,6 +21,7 @@ const broken = [
   ...brokenOutside,
   ...brokenEngines,
   ...brokenTimetables,
+  ...brokenJournals,
 ];
 const named = new Map(checks.map((check) => [check.name, check]));
 

@@ -2,6 +2,7 @@ import { FactlogError } from "../../errors.ts";
 import type { Command, CommandResult, Definition } from "../../engine/ledger.ts";
 import type { Slot, StoredEvent } from "../../event/stored-event.ts";
 import { emit, requireEmittable, type Context } from "./facts.ts";
+import { enactAnswer, planAnswer } from "./journal.ts";
 import { closeRow } from "./record.ts";
 import {
   freeSlot,
@@ -39,7 +40,11 @@ function plan(
         serves.some(({ sub }) => sub === subscription.sub),
       );
       if (served) throw conflict(`a worker serves ${request.name}: stop it, then retire.`);
-      return { subscription, act: () => store.subscriptions.delete(subscription.sub) };
+      const act = (): void => {
+        store.subscriptions.delete(subscription.sub);
+        for (const [key, step] of store.steps) if (step.sub === subscription.sub) store.steps.delete(key);
+      };
+      return { subscription, act };
     }
     case "rename": {
       const subscription = named(store, request.name);
@@ -48,17 +53,23 @@ function plan(
     }
     case "redrive": {
       const { subscription, row } = deadRow(store, request);
-      return { subscription, act: () => redrive(row, request.nowMs) };
+      return { subscription, act: () => redrive(row, request) };
     }
     case "discard": {
       const { subscription, slot, row } = deadRow(store, request);
       return { subscription, act: () => closeRow(slot, row, "discarded") };
     }
+    case "answer": {
+      const found = planAnswer(store, request);
+      const subscription = store.subscriptions.get(request.delivery.sub)!;
+      return { subscription, act: () => enactAnswer(found, request.value, request.nowMs) };
+    }
   }
 }
 
-function redrive(row: Row, nowMs: number): void {
+function redrive(row: Row, { nowMs, fresh }: Named<"redrive">): void {
   makeReady(row, nowMs);
+  if (fresh === true) row.scope++;
   Object.assign(row, { failures: 0, crashes: 0, redriven: true, stop: false });
 }
 

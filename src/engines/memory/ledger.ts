@@ -17,8 +17,10 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import { command } from "./command.ts";
+import { awaited, signal, stepsOf, stepValue, waits } from "./journal.ts";
 import { lease } from "./lease.ts";
 import type { Context } from "./facts.ts";
 import { apply, requireSound } from "./record.ts";
@@ -117,6 +119,26 @@ export class MemoryLedger implements Ledger {
     return tick(this.#opened(), request);
   }
 
+  async steps(delivery: DeliveryRef, scope: number): Promise<readonly StepRecord[]> {
+    return stepsOf(this.#opened().store, delivery, scope);
+  }
+
+  async stepValue(delivery: DeliveryRef, scope: number, name: string): Promise<string | undefined> {
+    return stepValue(this.#opened().store, delivery, scope, name);
+  }
+
+  async awaited(): Promise<readonly string[]> {
+    return awaited(this.#opened().store);
+  }
+
+  async signal(request: Signal): Promise<number> {
+    return signal(this.#opened().store, request);
+  }
+
+  async waits(query: Parameters<Ledger["waits"]>[0]): Promise<readonly WaitRecord[]> {
+    return waits(this.#opened().store, query);
+  }
+
   async command(request: Command): Promise<CommandResult> {
     return command(this.#opened(), request);
   }
@@ -136,7 +158,7 @@ export class MemoryLedger implements Ledger {
 }
 
 function view(row: Row): DeliveryRow {
-  const { history, stop: _, ...rest } = row;
+  const { history, stop: _, woken: _woken, ...rest } = row;
   return { ...rest, failure: history.at(-1) };
 }
 

@@ -1,6 +1,7 @@
 import { FactlogError, assert } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { firstRowToken } from "../../engine/ledger.ts";
+import type { StepChange } from "../../engine/journal.ts";
 import type {
   AnnounceChange,
   Change,
@@ -19,6 +20,7 @@ import type {
 import { sameContent } from "../../event/codec.ts";
 import { append } from "./event-log.ts";
 import { emit, enqueue, requireEmittable, waiting, type Context } from "./facts.ts";
+import { moveStep } from "./journal.ts";
 import { delay, requireDelayable } from "./timetable.ts";
 import {
   bury,
@@ -53,6 +55,8 @@ export function apply(context: Context, session: number, change: Change): Record
       return endRow(context, session, change);
     case "start":
       return start(context, session, change);
+    case "step":
+      return step(context, session, change);
     case "announce":
       return announce(context, session, change);
     case "relay":
@@ -103,6 +107,8 @@ function insertRow(slot: SlotRow, session: number, insert: RowInsert): void {
     scope: 0,
     crashes: 0,
     redriven: false,
+    waits: false,
+    woken: false,
     event: insert.event,
     stop: state === "dead" && stop === true,
     history: failure === undefined ? [] : [failure],
@@ -124,9 +130,19 @@ function endRow(context: Context, session: number, change: RowChange): Recorded 
   row.failures = to.failures;
   if (to.failure !== undefined) remember(row, to.failure);
   if (to.state === "dead") return recorded(slot, [row.key], bury(slot, row, to));
-  makeReady(row, to.dueMs);
-  row.state = to.state;
-  return recorded(slot, [row.key], false);
+  const due = to.waits === true && row.woken ? ({ state: "ready", dueMs: 0 } as const) : to;
+  makeReady(row, due.dueMs);
+  row.state = due.state;
+  row.waits = to.waits === true && due === to;
+  row.holds = to.holds ?? row.holds;
+  return recorded(slot, [row.key], promote(slot, row.key) || due !== to);
+}
+
+function step(context: Context, session: number, change: StepChange): Recorded {
+  const row = runningRow(context.store, session, change.delivery, change.rowToken);
+  if (row === undefined) return lost;
+  const stood = moveStep(context.store, row, change);
+  return { status: "ok", freed: [], promoted: false, ...(stood === undefined ? {} : { stood }) };
 }
 
 /** Removes a row and counts how it ended. True where the next of its key became ready. */
@@ -153,6 +169,8 @@ function start(context: Context, session: number, change: StartChange): Recorded
   row.state = "running";
   row.dueMs = undefined;
   row.session = session;
+  row.waits = false;
+  row.woken = false;
   row.rowToken++;
   return recorded(slot, [row.key], false);
 }

@@ -10,6 +10,7 @@ import type {
   SessionView,
   SlotRef,
 } from "../../engine/ledger.ts";
+import type { StepRecord } from "../../engine/journal.ts";
 import type { DelayedEvent } from "../../engine/timetable.ts";
 import { Bell } from "./bell.ts";
 
@@ -26,6 +27,7 @@ export interface Store {
   outbox: OutboxRow[];
   /** In the order of their delays. */
   delayed: DelayedEvent[];
+  readonly steps: Map<string, Step>;
   /** Schedule -> its last tick. */
   readonly ticks: Map<string, number>;
   /** Last number given to a session, a subscription, an outbox row: never given again. */
@@ -72,6 +74,16 @@ export interface Row extends Mutable<Omit<DeliveryRow, "failure">> {
   /** Dead, and the subscription stands still until this row is redriven or discarded. */
   stop: boolean;
   history: FailureRecord[];
+  /** A signal came while it ran. */
+  woken: boolean;
+}
+
+/** A step with its place: see `stepKey`. */
+export interface Step extends Mutable<StepRecord> {
+  readonly sub: number;
+  readonly slot: Slot;
+  readonly position: PositionNumber;
+  readonly scope: number;
 }
 
 export function createStore(slots: number): Store {
@@ -85,6 +97,7 @@ export function createStore(slots: number): Store {
     subscriptions: new Map(),
     outbox: [],
     delayed: [],
+    steps: new Map(),
     ticks: new Map(),
     last: { session: 0, sub: 0, seq: 0 },
   };
@@ -120,6 +133,7 @@ export function makeReady(row: Row, dueMs: number): void {
   row.state = "ready";
   row.dueMs = dueMs;
   row.session = undefined;
+  row.waits = false;
   row.rowToken++;
 }
 

@@ -29,6 +29,7 @@ function tallyOf(store: Store, subscription: Subscription): SubscriptionTally {
       outcomes: { ...outcomes } satisfies Outcomes,
     })),
     rows: countByState(rows),
+    waiting: rows.filter((row) => row.waits).length,
     blockedKeys: rows.filter((row) => row.state === "dead" && row.holds).length,
     oldestRowMs: oldest(rows.filter((row) => row.state !== "dead")),
     inFlight: served.reduce((sum, one) => sum + one.inFlight, 0),

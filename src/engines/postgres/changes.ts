@@ -10,6 +10,7 @@ import type {
   RowInsert,
   RowState,
 } from "../../engine/ledger.ts";
+import type { StepChange } from "../../engine/journal.ts";
 import type { DelayedEvent } from "../../engine/timetable.ts";
 import { slotOf } from "../../event/codec.ts";
 import { correlationIdOf } from "../../event/envelope.ts";
@@ -98,6 +99,8 @@ export class ChangeWriter {
           rowToken: change.rowToken,
           holds: change.holds ?? false,
         };
+      case "step":
+        return stepFields(change);
       case "announce":
         return this.#announce(change);
       case "relay":
@@ -145,6 +148,12 @@ export class ChangeWriter {
       })),
     };
   }
+}
+
+function stepFields({ delivery, rowToken, name, atMs, to }: StepChange): object {
+  const { state, ...fields } = to;
+  const bytes = to.state === "done" ? { bytes: Buffer.byteLength(to.value) } : {};
+  return { kind: "step", ...delivery, rowToken, name, atMs, to: state, ...fields, ...bytes };
 }
 
 function rowFields(row: RowInsert): object {

@@ -98,8 +98,10 @@ class Act {
         return this.#rename(command);
       case "redrive":
         await this.#requireDead(command.delivery, command.rowToken);
-        await this.#onRow("S.redrive_row(d, $5)", command.delivery, command.nowMs);
+        await this.#onRow("S.redrive_row(d, $5, $6)", command.delivery, command.nowMs, command.fresh === true);
         return this.#ofDelivery(command.delivery);
+      case "answer":
+        return this.#answer(command);
       case "discard":
         await this.#requireDead(command.delivery, command.rowToken);
         await this.#onRow("S.close_row(d, $5)", command.delivery, "discarded");
@@ -266,14 +268,27 @@ class Act {
     if (row[0] !== 4 || row[1] !== rowToken) throw conflict("this delivery has moved on since you looked: look again.");
   }
 
-  async #onRow(call: string, { sub, gen, slot, position }: DeliveryRef, value: string | number): Promise<void> {
+  async #answer({ delivery, scope, step, value, nowMs }: Named<"answer">): Promise<CommandResult> {
+    const { sub, gen, slot, position } = delivery;
+    const values = [sub, gen, slot, position, scope, step, value, Buffer.byteLength(value), nowMs];
+    const [row] = await this.#query<[string]>("SELECT S.answer($1, $2, $3, $4, $5, $6, $7, $8, $9)", ...values);
+    if (row![0] === "not there") throw notThere(`the approval ${step}`);
+    if (row![0] === "over") throw conflict(`${step} was answered already, or has expired: look again.`);
+    return this.#ofDelivery(delivery);
+  }
+
+  async #onRow(
+    call: string,
+    { sub, gen, slot, position }: DeliveryRef,
+    ...values: (string | number | boolean)[]
+  ): Promise<void> {
     await this.#query(
       `SELECT ${call} FROM S.delivery d WHERE sub = $1 AND gen = $2 AND slot = $3 AND position = $4`,
       sub,
       gen,
       slot,
       position,
-      value,
+      ...values,
     );
   }
 

@@ -17,10 +17,12 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import { requireSound } from "./changes.ts";
 import { Commands } from "./command.ts";
 import { closed } from "./event-log.ts";
+import { Steps } from "./journal.ts";
 import { lease } from "./lease.ts";
 import { Queries } from "./queries.ts";
 import { Recorder } from "./record.ts";
@@ -39,6 +41,7 @@ export class PostgresLedger implements Ledger {
   readonly #commands: Commands;
   readonly #queries: Queries;
   readonly #timetable: Timetable;
+  readonly #steps: Steps;
   #prunedMs = 0;
   #closing: Promise<void> | undefined;
 
@@ -47,6 +50,7 @@ export class PostgresLedger implements Ledger {
     this.#recorder = new Recorder(store, options);
     this.#commands = new Commands(store, options);
     this.#queries = new Queries(store);
+    this.#steps = new Steps(store);
     this.#timetable = new Timetable(store, options);
     this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: true };
     store.use();
@@ -119,6 +123,31 @@ export class PostgresLedger implements Ledger {
   async tick(tick: Tick): Promise<boolean> {
     this.#requireOpen();
     return this.#timetable.tick(tick);
+  }
+
+  async steps(delivery: DeliveryRef, scope: number): Promise<readonly StepRecord[]> {
+    this.#requireOpen();
+    return this.#steps.of(delivery, scope);
+  }
+
+  async stepValue(delivery: DeliveryRef, scope: number, name: string): Promise<string | undefined> {
+    this.#requireOpen();
+    return this.#steps.value(delivery, scope, name);
+  }
+
+  async awaited(): Promise<readonly string[]> {
+    this.#requireOpen();
+    return this.#steps.awaited();
+  }
+
+  async signal(signal: Signal): Promise<number> {
+    this.#requireOpen();
+    return this.#steps.signal(signal);
+  }
+
+  async waits({ kind, after, limit }: Parameters<Ledger["waits"]>[0]): Promise<readonly WaitRecord[]> {
+    this.#requireOpen();
+    return this.#steps.waits(kind, after, limit);
   }
 
   async command(command: Command): Promise<CommandResult> {

@@ -17,7 +17,7 @@ import { decodeRanges } from "../../engine/ranges.ts";
 import type { Store } from "./store.ts";
 
 const columns = `d.sub, d.gen, d.slot, d.position, d.event_slot, d.key, d.holds, d.state, d.due_ms, d.token, d.session, d.scope,
-  d.failures, d.crashes, d.redriven, d.event_id, d.correlation_id, d.at_ms, d.event,
+  d.failures, d.crashes, d.redriven, d.event_id, d.correlation_id, d.at_ms, d.event, d.waits,
   f.at_ms, f.class, f.fingerprint, f.error`;
 /** With its newest failure. */
 const withFailure = `LEFT JOIN LATERAL (SELECT at_ms, class, fingerprint, error FROM S.failure f WHERE f.sub = d.sub
@@ -43,6 +43,7 @@ type DeliveryCells = readonly [
   correlationId: string,
   atMs: number,
   event: string | null,
+  waits: boolean,
   ...failure: FailureCells | readonly [null, null, null, null],
 ];
 type FailureCells = readonly [atMs: number, kind: string, fingerprint: string, error: string];
@@ -196,8 +197,8 @@ const toEncoded = (event: EncodedEvent): EncodedEvent => ({ ...event, key: event
 
 function toRow(cells: DeliveryCells): DeliveryRow {
   const [sub, gen, slot, position, eventSlot, key, holds, state, dueMs, rowToken, session, scope, failures] = cells;
-  const [, , , , , , , , , , , , , crashes, redriven, eventId, correlationId, atMs, event] = cells;
-  const failure = cells.slice(19) as unknown as FailureCells | readonly [null];
+  const [, , , , , , , , , , , , , crashes, redriven, eventId, correlationId, atMs, event, waits] = cells;
+  const failure = cells.slice(20) as unknown as FailureCells | readonly [null];
   return {
     sub,
     gen,
@@ -214,6 +215,7 @@ function toRow(cells: DeliveryCells): DeliveryRow {
     failures,
     crashes,
     redriven,
+    waits,
     eventId,
     correlationId,
     atMs,

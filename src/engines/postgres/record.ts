@@ -12,6 +12,7 @@ interface Told {
   readonly status: Recorded["status"];
   readonly freed?: readonly string[];
   readonly promoted?: boolean;
+  readonly stood?: string;
   readonly announced?: Recorded["announced"];
   readonly refused?: { readonly position: number; readonly index: number; readonly delayed?: boolean };
 }
@@ -125,11 +126,12 @@ export class Recorder {
     told: readonly Told[],
     barred: ReadonlyMap<number, Refused>,
   ): readonly Recorded[] {
-    return told.map(({ status, freed = [], promoted = false, announced, refused }, index): Recorded => {
+    return told.map(({ status, freed = [], promoted = false, stood, announced, refused }, index): Recorded => {
       if (status === "refused") {
         const why = barred.get(index) ?? conflictIn(changes[index]!, refused!);
         return { status, freed: [], promoted: false, refused: why };
       }
+      if (stood !== undefined) return { status, freed, promoted, stood };
       if (announced === undefined) return { status, freed, promoted };
       this.#ring(announced);
       return { status, freed, promoted, announced: { ...announced, appended: announced.appended ?? undefined } };

@@ -1,4 +1,5 @@
 import { appendFunctions } from "./functions/append.ts";
+import { journalFunctions } from "./functions/journal.ts";
 import { leaseFunctions } from "./functions/lease.ts";
 import { recordFunctions } from "./functions/record.ts";
 import { rowFunctions } from "./functions/rows.ts";
@@ -94,6 +95,8 @@ export const tablesOfSubscription = [
   "revision",
   "state",
   "seen",
+  "step",
+  "awaited",
 ] as const;
 
 /** What becomes a fact at its time. */
@@ -104,6 +107,21 @@ CREATE TABLE S.delayed(
 CREATE INDEX delayed_due ON S.delayed(due_ms);
 CREATE INDEX delayed_correlation ON S.delayed(correlation_id);
 CREATE TABLE S.schedule(name text COLLATE "C" PRIMARY KEY, tick_ms float8 NOT NULL);
+`;
+
+/** The steps of deliveries, and who awaits which facts. */
+const journal = `
+ALTER TABLE S.delivery ADD COLUMN waits boolean NOT NULL DEFAULT false, ADD COLUMN woken boolean NOT NULL DEFAULT false;
+CREATE INDEX delivery_waits ON S.delivery(sub, gen) WHERE waits;
+CREATE TABLE S.step(
+  sub integer, slot integer, position bigint, scope integer, name text COLLATE "C", state smallint NOT NULL,
+  version text NOT NULL, attempts integer NOT NULL, at_ms float8 NOT NULL, kind text, wait jsonb,
+  found jsonb NOT NULL DEFAULT '[]', bytes integer NOT NULL, usage text, value text,
+  PRIMARY KEY(sub, slot, position, scope, name));
+CREATE INDEX step_wait ON S.step(kind, sub, slot, position, scope, name) WHERE state = 3;
+CREATE TABLE S.awaited(
+  type text COLLATE "C", key text COLLATE "C", sub integer, slot integer, position bigint, scope integer,
+  name text COLLATE "C", after bigint NOT NULL, PRIMARY KEY(type, key, sub, slot, position, scope, name));
 `;
 
 /** Statements of the user may read our tables and change none: the setting is theirs while one of them runs. */
@@ -121,15 +139,18 @@ const guarding = (tables: readonly string[]): string =>
          WHEN (current_setting('factlog.guest', true) = 'on') EXECUTE FUNCTION S.guard();`,
     )
     .join("\n");
-const firstTables = ["meta", "head", "source", "type", "schema", "event", "session", "subscription", "outbox"] as const;
+const firstTables = [
+  ...["meta", "head", "source", "type", "schema", "event", "session", "subscription", "outbox"],
+  ...["slot", "delivery", "failure", "counted", "matched", "revision", "state", "seen"],
+];
 
 /**
  * The schema's tables, as data: version n of the format is what the first n steps make. A step is never changed once it
  * was released; a new format is a further step. Where only a function's text changes, the step is empty.
  */
 export const steps: readonly string[] = [
-  [tables, guardFunction, guarding([...firstTables, ...tablesOfSubscription])].join("\n"),
-  [timetable, guarding(["delayed", "schedule"])].join("\n"),
+  [tables, guardFunction, guarding(firstTables)].join("\n"),
+  [timetable, journal, guarding(["delayed", "schedule", "step", "awaited"])].join("\n"),
 ];
 
 /** The functions of the newest format: made anew after a step, whatever they were before. */
@@ -140,6 +161,7 @@ export const functions: string = [
   recordFunctions,
   leaseFunctions,
   timetableFunctions,
+  journalFunctions,
 ].join("\n");
 
 /** The number of the newest format this code knows. */

@@ -35,6 +35,7 @@ type SubscriptionCells = readonly [
   newest: number,
   definition: string,
   oldestMs: number | null,
+  waiting: number,
 ];
 
 /** All counters of all subscriptions; run it in one snapshot. */
@@ -42,7 +43,8 @@ export async function tallies(store: Store, run: Run): Promise<readonly Subscrip
   const subscriptions = await run<SubscriptionCells>(
     store.sql(
       `SELECT s.id, s.gen, s.name, s.newest, r.definition, (SELECT d.at_ms FROM S.delivery d
-         WHERE d.sub = s.id AND d.gen = s.gen AND d.state < 4 ORDER BY d.at_ms LIMIT 1)
+         WHERE d.sub = s.id AND d.gen = s.gen AND d.state < 4 ORDER BY d.at_ms LIMIT 1),
+         (SELECT count(*) FROM S.delivery d WHERE d.sub = s.id AND d.gen = s.gen AND d.waits)
        FROM S.subscription s JOIN S.revision r ON r.sub = s.id AND r.revision = s.newest ORDER BY s.id`,
     ),
   );
@@ -64,7 +66,7 @@ export async function tallies(store: Store, run: Run): Promise<readonly Subscrip
   const served = serves.flatMap(([text]) => JSON.parse(text) as Served[]);
   const slots = Map.groupBy(slotRows, ([sub]) => sub);
   const types = Map.groupBy(counted, ([sub]) => sub);
-  return subscriptions.map(([sub, gen, name, newest, definition, oldestMs]) => {
+  return subscriptions.map(([sub, gen, name, newest, definition, oldestMs, waiting]) => {
     const mine = slots.get(sub) ?? [];
     const sum = (column: number): number => mine.reduce((all, cells) => all + (cells[column] as number), 0);
     return {
@@ -82,6 +84,7 @@ export async function tallies(store: Store, run: Run): Promise<readonly Subscrip
       })),
       slots: mine.map(toSlotTally),
       rows: Object.fromEntries(rowStates.map((state, i) => [state, sum(firstState + i)])) as Record<RowState, number>,
+      waiting,
       blockedKeys: sum(blocking),
       oldestRowMs: oldestMs ?? undefined,
       inFlight: served.reduce((all, one) => (one.sub === sub ? all + one.inFlight : all), 0),

@@ -9,13 +9,25 @@ import {
   isSameDefinition,
 } from "../../engine/definition.ts";
 import type { EffectWriter } from "./effects.ts";
+import type { Steps } from "./journal.ts";
 import { decodeRanges } from "../../engine/ranges.ts";
 import type { RowHead, Rows } from "./rows.ts";
 
 type Named<Kind extends Command["kind"]> = Extract<Command, { kind: Kind }>;
 
 /** All that a subscription has, by its number. */
-const tablesOfSubscription = ["slot", "delivery", "failure", "tally", "counted", "revision", "state", "seen"] as const;
+const tablesOfSubscription = [
+  "slot",
+  "delivery",
+  "failure",
+  "tally",
+  "counted",
+  "revision",
+  "state",
+  "seen",
+  "step",
+  "awaited",
+] as const;
 
 function prepare(db: Database) {
   return {
@@ -61,12 +73,19 @@ interface Subscription {
 /** Acts from outside, inside the open transaction; what they throw rolls them back with their audit event. */
 export class Commands {
   readonly #rows: Rows;
+  readonly #steps: Steps;
   readonly #effects: EffectWriter;
   readonly #slots: number;
   readonly #sql;
 
-  constructor(db: Database, rows: Rows, effects: EffectWriter, slots: number) {
+  constructor(
+    db: Database,
+    parts: { readonly rows: Rows; readonly steps: Steps; readonly effects: EffectWriter },
+    slots: number,
+  ) {
+    const { rows, steps, effects } = parts;
     this.#rows = rows;
+    this.#steps = steps;
     this.#effects = effects;
     this.#slots = slots;
     this.#sql = prepare(db);
@@ -87,8 +106,13 @@ export class Commands {
         return this.#rename(command);
       case "redrive": {
         const row = this.#deadRow(command.delivery, command.rowToken);
-        this.#rows.redrive(row, command.nowMs);
+        this.#rows.redrive(row, command.nowMs, command.fresh === true);
         return this.#ofDelivery(command.delivery);
+      }
+      case "answer": {
+        const { delivery, scope, step, value, nowMs } = command;
+        this.#steps.answer(delivery, scope, step, value, nowMs);
+        return this.#ofDelivery(delivery);
       }
       case "discard": {
         const row = this.#deadRow(command.delivery, command.rowToken);

@@ -16,12 +16,14 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import { Commands } from "./command.ts";
 import { Counters } from "./counters.ts";
 import { Delays } from "./delays.ts";
 import { EffectWriter } from "./effects.ts";
 import { closed } from "./event-log.ts";
+import { Steps } from "./journal.ts";
 import { Leases } from "./lease.ts";
 import { Queries } from "./queries.ts";
 import { eventsOf, needsSync, Recorder, requireSound, type RecordCall } from "./record.ts";
@@ -44,6 +46,7 @@ export class SqliteLedger implements Ledger {
   readonly #commands: Commands;
   readonly #queries: Queries;
   readonly #tallies: Tallies;
+  readonly #steps: Steps;
   readonly #delays: Delays;
   readonly #timetable: Timetable;
   #closing: Promise<void> | undefined;
@@ -56,9 +59,11 @@ export class SqliteLedger implements Ledger {
     const effects = new EffectWriter(store, delays, options.sharesLog);
     this.#store = store;
     this.#counters = counters;
-    this.#recorder = new Recorder(store, rows, counters, effects);
+    this.#steps = new Steps(db, rows);
+    const parts = { rows, counters, effects, steps: this.#steps };
+    this.#recorder = new Recorder(store, parts);
     this.#leases = new Leases(store, rows);
-    this.#commands = new Commands(db, rows, effects, options.slots);
+    this.#commands = new Commands(db, parts, options.slots);
     this.#queries = new Queries(store);
     this.#delays = delays;
     this.#timetable = new Timetable(store, delays, effects);
@@ -141,6 +146,31 @@ export class SqliteLedger implements Ledger {
   async tick(tick: Tick): Promise<boolean> {
     this.#requireOpen();
     return this.#write(true, () => this.#timetable.tick(tick), tick.events.length);
+  }
+
+  async steps(delivery: DeliveryRef, scope: number): Promise<readonly StepRecord[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#steps.of(delivery, scope));
+  }
+
+  async stepValue(delivery: DeliveryRef, scope: number, name: string): Promise<string | undefined> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#steps.value(delivery, scope, name));
+  }
+
+  async awaited(): Promise<readonly string[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#steps.awaited());
+  }
+
+  async signal(signal: Signal): Promise<number> {
+    this.#requireOpen();
+    return this.#write(true, () => this.#steps.signal(signal));
+  }
+
+  async waits({ kind, after, limit }: Parameters<Ledger["waits"]>[0]): Promise<readonly WaitRecord[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#steps.waits(kind, after, limit));
   }
 
   async command(command: Command): Promise<CommandResult> {

@@ -18,7 +18,7 @@ import type { Store } from "./store.ts";
 
 const ofSlot = "sub = ? AND gen = ? AND slot = ?";
 const columns = `sub, gen, slot, position, event_slot, key, holds, state, due_ms, token, session, scope, failures, crashes,
-  redriven, event_id, correlation_id, at_ms, event`;
+  redriven, event_id, correlation_id, at_ms, event, waits`;
 type DeliveryCells = [
   sub: number,
   gen: number,
@@ -39,6 +39,7 @@ type DeliveryCells = [
   correlationId: string,
   atMs: number,
   event: string | null,
+  waits: number,
 ];
 type FailureCells = [atMs: number, kind: string, fingerprint: string, error: string];
 
@@ -172,7 +173,7 @@ export class Queries {
 
   #toRow(cells: DeliveryCells): DeliveryRow {
     const [sub, gen, slot, position, eventSlot, key, holds, state, dueMs, rowToken, session, scope, failures] = cells;
-    const [, , , , , , , , , , , , , crashes, redriven, eventId, correlationId, atMs, event] = cells;
+    const [, , , , , , , , , , , , , crashes, redriven, eventId, correlationId, atMs, event, waits] = cells;
     const failure = this.#sql.lastFailure.get(sub, gen, slot, position);
     return {
       sub,
@@ -190,6 +191,7 @@ export class Queries {
       failures,
       crashes,
       redriven: redriven === 1,
+      waits: waits === 1,
       eventId,
       correlationId,
       atMs,

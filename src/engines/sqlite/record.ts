@@ -1,5 +1,6 @@
 import { assert } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import type { StepChange } from "../../engine/journal.ts";
 import type {
   AnnounceChange,
   Change,
@@ -16,6 +17,7 @@ import type {
 import type { Counters } from "./counters.ts";
 import type { Database } from "./database.ts";
 import { Refusal, type EffectWriter } from "./effects.ts";
+import type { Steps } from "./journal.ts";
 import { encodeRanges } from "../../engine/ranges.ts";
 import type { RowHead, Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
@@ -43,6 +45,7 @@ export function needsSync(change: Change): boolean {
       return change.insert.some((row) => row.state === "dead") || change.effects.some((one) => factsOf(one) > 0);
     case "row":
       return change.to.state === "dead" || factsOf(change.effects) > 0;
+    case "step":
     case "announce":
     case "relay":
       return true;
@@ -98,14 +101,25 @@ function prepare(db: Database) {
 export class Recorder {
   readonly #store: Store;
   readonly #rows: Rows;
+  readonly #steps: Steps;
   readonly #counters: Counters;
   readonly #effects: EffectWriter;
   readonly #sql;
   #prunedMs = 0;
 
-  constructor(store: Store, rows: Rows, counters: Counters, effects: EffectWriter) {
+  constructor(
+    store: Store,
+    parts: {
+      readonly rows: Rows;
+      readonly steps: Steps;
+      readonly counters: Counters;
+      readonly effects: EffectWriter;
+    },
+  ) {
+    const { rows, steps, counters, effects } = parts;
     this.#store = store;
     this.#rows = rows;
+    this.#steps = steps;
     this.#counters = counters;
     this.#effects = effects;
     this.#sql = prepare(store.db);
@@ -153,6 +167,8 @@ export class Recorder {
         return this.#endRow(session, change);
       case "start":
         return this.#start(session, change);
+      case "step":
+        return this.#step(session, change);
       case "announce":
         return this.#announce(session, change);
       case "relay":
@@ -207,8 +223,10 @@ export class Recorder {
     this.#rows.setFailures(delivery, to.failures);
     if (to.failure !== undefined) this.#rows.remember(delivery, to.failure);
     if (to.state === "dead") return this.#recorded(delivery, [row.key], this.#rows.bury(row, to));
-    this.#rows.release(row, to.state, to.dueMs);
-    return this.#recorded(delivery, [row.key], false);
+    const woken = to.waits === true && this.#rows.wait(row, to.dueMs);
+    if (to.waits !== true) this.#rows.release(row, to.state, to.dueMs);
+    const promoted = to.holds !== undefined && this.#rows.hold(row, to.holds);
+    return this.#recorded(delivery, [row.key], promoted || woken);
   }
 
   #start(session: number, { lease, position, rowToken, holds }: StartChange): Recorded {
@@ -218,6 +236,13 @@ export class Recorder {
     if (row?.token !== rowToken || (row.state !== "ready" && row.state !== "retrying")) return lost;
     if (!this.#rows.run(row, row.holds || holds === true, session)) return lost;
     return this.#recorded(lease, [row.key], false);
+  }
+
+  #step(session: number, change: StepChange): Recorded {
+    const row = this.#running(session, change.delivery, change.rowToken);
+    if (row === undefined) return lost;
+    const stood = this.#steps.move(change, row.scope);
+    return { status: "ok", freed: [], promoted: false, ...(stood === undefined ? {} : { stood }) };
   }
 
   #announce(session: number, { fence, event }: AnnounceChange): Recorded {

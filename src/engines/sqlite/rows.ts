@@ -19,6 +19,9 @@ export interface RowHead {
   readonly token: number;
   readonly session: number | undefined;
   readonly crashes: number;
+  readonly scope: number;
+  readonly waits: boolean;
+  readonly woken: boolean;
 }
 
 /** Rows of one key that do not wait: its head, and those that ran already when an earlier one came back. */
@@ -30,8 +33,8 @@ const byKey = "factlog_delivery INDEXED BY factlog_delivery_key";
 
 function prepare(db: Database) {
   return {
-    find: db.prepare<[string, number, number, number, number, number | null, number]>(
-      `SELECT key, holds, state, stop, token, session, crashes FROM factlog_delivery WHERE ${ofRow}`,
+    find: db.prepare<[string, number, number, number, number, number | null, number, number, number, number]>(
+      `SELECT key, holds, state, stop, token, session, crashes, scope, waits, woken FROM factlog_delivery WHERE ${ofRow}`,
     ),
     insert: db.prepare(
       `INSERT INTO factlog_delivery(sub, gen, slot, position, event_slot, key, holds, state, stop, due_ms, token, session,
@@ -43,10 +46,16 @@ function prepare(db: Database) {
       `SELECT position, state FROM ${byKey} WHERE ${ofSlot} AND key = ? AND holds = 1 ORDER BY position LIMIT 1`,
     ),
     ready: db.prepare(
-      `UPDATE factlog_delivery SET state = ?, due_ms = ?, session = NULL, token = token + 1 WHERE ${ofRow}`,
+      `UPDATE factlog_delivery SET state = ?, due_ms = ?, session = NULL, waits = 0, token = token + 1 WHERE ${ofRow}`,
     ),
+    wait: db.prepare(
+      `UPDATE factlog_delivery SET state = 3, due_ms = ?, session = NULL, waits = 1, token = token + 1 WHERE ${ofRow}`,
+    ),
+    hold: db.prepare(`UPDATE factlog_delivery SET holds = ? WHERE ${ofRow}`),
+    woken: db.prepare(`UPDATE factlog_delivery SET woken = 1 WHERE ${ofRow}`),
+    freshen: db.prepare(`UPDATE factlog_delivery SET scope = scope + 1 WHERE ${ofRow}`),
     run: db.prepare(
-      `UPDATE factlog_delivery SET state = 2, due_ms = NULL, session = ?, holds = ?, token = token + 1 WHERE ${ofRow}`,
+      `UPDATE factlog_delivery SET state = 2, due_ms = NULL, session = ?, holds = ?, waits = 0, woken = 0, token = token + 1 WHERE ${ofRow}`,
     ),
     firsts: db.prepare<[number, number]>(
       `SELECT position, state FROM ${byKey} WHERE ${ofSlot} AND key = ? AND holds = 1 ORDER BY position LIMIT ${firstsMax}`,
@@ -100,7 +109,7 @@ export class Rows {
   find(ref: DeliveryRef): RowHead | undefined {
     const row = this.#sql.find.get(...cells(ref));
     if (row === undefined) return undefined;
-    const [key, holds, state, stop, token, session, crashes] = row;
+    const [key, holds, state, stop, token, session, crashes, scope, waits, woken] = row;
     return {
       ref,
       key,
@@ -110,6 +119,9 @@ export class Rows {
       token,
       session: session ?? undefined,
       crashes,
+      scope,
+      waits: waits === 1,
+      woken: woken === 1,
     };
   }
 
@@ -159,6 +171,28 @@ export class Rows {
     this.#move(row, { ...row, state });
   }
 
+  /** Waits until it is due, or woken. Answers whether it is due at once: for a signal that came while it ran. */
+  wait(row: RowHead, dueMs: number): boolean {
+    if (row.woken) this.release(row, "ready", 0);
+    else {
+      this.#sql.wait.run(dueMs, ...cells(row.ref));
+      this.#move(row, { ...row, state: "retrying" });
+    }
+    return row.woken;
+  }
+
+  /** A signal for it: due now, or as soon as it waits. */
+  wake(row: RowHead): void {
+    if (row.waits) this.release(row, "ready", 0);
+    else if (row.state === "running") this.#sql.woken.run(...cells(row.ref));
+  }
+
+  /** Holds its key or lets go of it. True where the next of the key became ready. */
+  hold(row: RowHead, holds: boolean): boolean {
+    this.#sql.hold.run(holds ? 1 : 0, ...cells(row.ref));
+    return this.promote(row.ref, row.key);
+  }
+
   /** Runs a row, which may begin to hold its key with that. False where another that holds the key runs. */
   run(row: RowHead, holds: boolean, session: number): boolean {
     if (holds && this.#runsOther(row)) return false;
@@ -179,7 +213,8 @@ export class Rows {
     return this.promote(row.ref, row.key);
   }
 
-  redrive(row: RowHead, nowMs: number): void {
+  redrive(row: RowHead, nowMs: number, fresh: boolean): void {
+    if (fresh) this.#sql.freshen.run(...cells(row.ref));
     this.#sql.redrive.run(nowMs, ...cells(row.ref));
     this.#move(row, { ...row, state: "ready", stop: false });
   }

@@ -75,6 +75,20 @@ CREATE TABLE factlog_delayed(
 CREATE INDEX factlog_delayed_due ON factlog_delayed(due_ms);
 CREATE INDEX factlog_delayed_correlation ON factlog_delayed(correlation_id);
 CREATE TABLE factlog_schedule(name TEXT PRIMARY KEY, tick_ms REAL NOT NULL) STRICT, WITHOUT ROWID;
+
+ALTER TABLE factlog_delivery ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE factlog_delivery ADD COLUMN woken INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX factlog_delivery_waits ON factlog_delivery(sub, gen) WHERE waits = 1;
+CREATE TABLE factlog_step(
+  sub INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL, scope INTEGER NOT NULL, name TEXT NOT NULL,
+  state INTEGER NOT NULL, version TEXT NOT NULL, attempts INTEGER NOT NULL, at_ms REAL NOT NULL, kind TEXT, wait TEXT,
+  found TEXT NOT NULL, bytes INTEGER NOT NULL, usage TEXT, value TEXT,
+  PRIMARY KEY(sub, slot, position, scope, name)) STRICT;
+CREATE INDEX factlog_step_wait ON factlog_step(kind, sub, slot, position, scope, name) WHERE state = 3;
+CREATE TABLE factlog_awaited(
+  type TEXT NOT NULL, key TEXT NOT NULL, sub INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL,
+  scope INTEGER NOT NULL, name TEXT NOT NULL, after INTEGER NOT NULL,
+  PRIMARY KEY(type, key, sub, slot, position, scope, name)) STRICT, WITHOUT ROWID;
 `,
 ];
 

@@ -42,6 +42,10 @@ function prepare(db: Database) {
       `SELECT at_ms FROM factlog_delivery INDEXED BY factlog_delivery_oldest
        WHERE sub = ? AND gen = ? AND state < 4 ORDER BY at_ms LIMIT 1`,
     ),
+    waits: db.prepare<[number, number]>(
+      `SELECT d.sub, count(*) FROM factlog_delivery d INDEXED BY factlog_delivery_waits
+       JOIN factlog_subscription s ON s.id = d.sub AND s.gen = d.gen WHERE d.waits = 1 GROUP BY d.sub`,
+    ),
     serves: db.prepare<[string]>("SELECT serves FROM factlog_session"),
   };
 }
@@ -58,6 +62,7 @@ export class Tallies {
     const slots = Map.groupBy(this.#sql.slots.all(), ([sub]) => sub);
     const types = Map.groupBy(this.#sql.counted.all(), ([sub]) => sub);
     const rows = Map.groupBy(this.#sql.rows.all(), ([sub]) => sub);
+    const waits = new Map(this.#sql.waits.all());
     const served = this.#sql.serves.all().flatMap(([serves]) => JSON.parse(serves) as Served[]);
     return this.#sql.subscriptions.all().map(([sub, gen, name, newest, definition]) => {
       const counts = new Map(rows.get(sub)?.map(([, state, n]) => [state, n]));
@@ -74,6 +79,7 @@ export class Tallies {
           RowState,
           number
         >,
+        waiting: waits.get(sub) ?? 0,
         blockedKeys: counts.get(tallyNumber.blocking) ?? 0,
         oldestRowMs: this.#sql.oldest.get(sub, gen)?.[0] ?? undefined,
         inFlight: served.reduce((sum, one) => (one.sub === sub ? sum + one.inFlight : sum), 0),

@@ -64,6 +64,7 @@ BEGIN
     WHEN 'progress' THEN SELECT a.answer, a.head INTO answer, head FROM S.progress(p_session, c, p_head, p_now, p_shares) a;
     WHEN 'row' THEN SELECT a.answer, a.head INTO answer, head FROM S.end_row(p_session, c, p_head, p_now, p_shares) a;
     WHEN 'start' THEN answer := S.start(p_session, c);
+    WHEN 'step' THEN answer := S.step(p_session, c);
     WHEN 'announce' THEN SELECT a.answer, a.head INTO answer, head FROM S.announce(p_session, c, p_head, p_now, p_shares) a;
     WHEN 'relay' THEN answer := S.relay(p_session, c);
   END CASE;
@@ -213,8 +214,13 @@ BEGIN
     IF c ? 'failure' THEN PERFORM S.remember(d.sub, d.gen, d.slot, d.position, c->'failure'); END IF;
     IF (c->>'state')::integer = 4 THEN
       v_promoted := S.bury_row(d, (c->>'holds')::boolean, (c->>'stop')::boolean);
+    ELSIF (c->>'waits')::boolean THEN
+      v_promoted := S.wait_row(d, (c->>'dueMs')::float8);
     ELSE
       PERFORM S.release_row(d, (c->>'state')::integer, (c->>'dueMs')::float8);
+    END IF;
+    IF (c->>'state')::integer <> 4 AND c ? 'holds' THEN
+      v_promoted := S.hold_row(d, (c->>'holds')::boolean) OR v_promoted;
     END IF;
   END IF;
   answer := S.recorded(d.sub, d.gen, d.slot, ARRAY[d.key], v_promoted);
@@ -232,7 +238,8 @@ BEGIN
   IF NOT FOUND THEN RETURN NULL; END IF;
   v_holds := d.holds OR (c->>'holds')::boolean;
   IF v_holds AND S.runs_other(d.sub, d.gen, d.slot, d.key, d.position) THEN RETURN NULL; END IF;
-  UPDATE S.delivery SET state = 2, due_ms = NULL, session = p_session, holds = v_holds, token = token + 1
+  UPDATE S.delivery SET state = 2, due_ms = NULL, session = p_session, holds = v_holds, waits = false, woken = false,
+      token = token + 1
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
   PERFORM S.count_row(d.sub, d.gen, d.slot, d.state, d.holds, d.stop, -1);
   PERFORM S.count_row(d.sub, d.gen, d.slot, 2, v_holds, d.stop, 1);

@@ -88,7 +88,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION S.release_row(d S.delivery, p_state integer, p_due float8) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE S.delivery SET state = p_state, due_ms = p_due, session = NULL, token = token + 1
+  UPDATE S.delivery SET state = p_state, due_ms = p_due, session = NULL, waits = false, token = token + 1
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
   PERFORM S.count_row(d.sub, d.gen, d.slot, d.state, d.holds, d.stop, -1);
   PERFORM S.count_row(d.sub, d.gen, d.slot, p_state, d.holds, d.stop, 1);
@@ -103,10 +103,10 @@ BEGIN
   RETURN S.promote(d.sub, d.gen, d.slot, d.key);
 END $$;
 
-CREATE OR REPLACE FUNCTION S.redrive_row(d S.delivery, p_now float8) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION S.redrive_row(d S.delivery, p_now float8, p_fresh boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE S.delivery SET state = 1, due_ms = p_now, token = token + 1, failures = 0, crashes = 0, redriven = true,
-      stop = false
+      stop = false, scope = scope + p_fresh::integer
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
   PERFORM S.count_row(d.sub, d.gen, d.slot, 4, d.holds, d.stop, -1);
   PERFORM S.count_row(d.sub, d.gen, d.slot, 1, d.holds, false, 1);
