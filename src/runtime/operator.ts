@@ -1,4 +1,5 @@
 import type { Engine } from "../engine/engine.ts";
+import type { OutboxState } from "../engine/event-log.ts";
 import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
@@ -108,6 +109,11 @@ export class Operator {
       ),
       sampledAt: new Date(nowMs),
     };
+  }
+
+  /** What waits in the outbox of the user's own transactions; undefined on a log that has none. */
+  async outbox(): Promise<OutboxState | undefined> {
+    return this.#engine.log.outbox?.();
   }
 
   /** By subscription, slot and position; each with its failure history. */

@@ -1,15 +1,12 @@
 import type { Receipt } from "../app/context.ts";
 import type { Appended, EventLog } from "../engine/event-log.ts";
 import type { Env } from "../env.ts";
-import { FactlogError } from "../errors.ts";
-import { encodeEvent, type EncodeContext } from "../event/codec.ts";
 import type { NewEvent } from "../event/define.ts";
 import { formatPosition } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
-import { limits } from "../limits.ts";
 import { publishStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
-import { handling } from "./handle.ts";
+import { encodeToPublish, encodeAllToPublish } from "./encode.ts";
 import { tellPublished } from "./tell.ts";
 
 /** Validates, encodes, appends, answers. Waiting publishes share a commit. */
@@ -17,7 +14,6 @@ export class Publisher {
   readonly #log: EventLog;
   readonly #env: Env;
   readonly #source: string;
-  readonly #uuid: () => string;
   /** Calls that have not been answered yet, and who waits for the last of them. */
   #open = 0;
   #idle: (() => void)[] = [];
@@ -26,14 +22,13 @@ export class Publisher {
     this.#log = log;
     this.#env = env;
     this.#source = source;
-    this.#uuid = () => env.uuid();
   }
 
   async publish(event: NewEvent): Promise<Receipt> {
     this.#open++;
     try {
       const startedMs = this.#env.monotonic();
-      const encoded = encodeEvent(event, this.#context());
+      const encoded = encodeToPublish(event, this.#env, this.#source);
       const [appended] = await this.#log.append([encoded]);
       return this.#receipt(encoded, appended as Appended, startedMs);
     } finally {
@@ -58,28 +53,13 @@ export class Publisher {
   }
 
   async #publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
-    if (events.length > limits.batchEventsMax) {
-      throw new FactlogError(
-        "EVENT_TOO_LARGE",
-        `a batch is one transaction of at most ${limits.batchEventsMax} events, this one has ${events.length}: publish several. Nothing was stored.`,
-      );
-    }
     if (events.length === 0) return [];
     const startedMs = this.#env.monotonic();
-    const context = this.#context();
-    const encoded = events.map((event, index) => encodeAt(event, index, context));
+    const encoded = encodeAllToPublish(events, this.#env, this.#source);
     const appended = await this.#log.append(encoded);
     return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended, startedMs));
   }
 
-  /** Inside a handler, what is published belongs to the fact that is being handled. */
-  #context(): EncodeContext {
-    const cause = handling.getStore();
-    const context = { source: this.#source, nowMs: this.#env.now(), uuid: this.#uuid };
-    if (cause === undefined) return context;
-    const { correlationId, traceparent, tracestate } = cause;
-    return { ...context, correlationId, causationId: cause.id, traceparent, tracestate };
-  }
   #receipt(event: EncodedEvent, appended: Appended, startedMs: number): Receipt {
     const receipt = {
       id: event.id,
@@ -89,18 +69,5 @@ export class Publisher {
     };
     if (publishStage.hasSubscribers) tellPublished(event, receipt, this.#env.monotonic() - startedMs);
     return receipt;
-  }
-}
-
-/** The refusal of one event of a batch says which. */
-function encodeAt(event: NewEvent, index: number, context: EncodeContext): EncodedEvent {
-  try {
-    return encodeEvent(event, context);
-  } catch (error) {
-    if (!(error instanceof FactlogError)) throw error;
-    throw new FactlogError(error.code, `event ${index} of the batch: ${error.message}`, {
-      cause: error,
-      details: { ...error.details, index },
-    });
   }
 }

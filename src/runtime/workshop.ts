@@ -6,6 +6,7 @@ import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
 import { enrol } from "./enrol.ts";
+import { OutboxPoll } from "./outbox.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner, type RunnerWorld } from "./runner.ts";
 import { Session, type Tenant } from "./session.ts";
@@ -26,6 +27,7 @@ export class Workshop {
   readonly #runners = new Map<string, EnrolledRunner>();
   readonly #over = new AbortController();
   #relay: Relay | undefined;
+  #outbox: OutboxPoll | undefined;
   #waking: Promise<void> | undefined;
   #failed: unknown;
   readonly #failure = Promise.withResolvers<never>();
@@ -52,6 +54,7 @@ export class Workshop {
       runner.abort();
     }
     this.#relay?.stop();
+    void this.#outbox?.stop();
     this.#settler.stop();
     this.#suspects.stop();
     this.#session.stop();
@@ -90,6 +93,9 @@ export class Workshop {
     }
     await this.#session.round();
     this.#waking ??= this.#wakeReaders();
+    if (log.capabilities.outbox) {
+      this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
+    }
     return enrolled.map((each) => each.runner);
   }
   #world(source: string): RunnerWorld {
@@ -150,6 +156,7 @@ export class Workshop {
     if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
+    if ((await this.#outbox?.empty()) === false) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
     return runners.every((runner) => runner.idle);
   }
@@ -194,6 +201,7 @@ export class Workshop {
     this.#store.parts.delete(partName);
     this.#over.abort();
     this.#relay?.stop();
+    await this.#outbox?.stop();
     await this.#waking;
     await this.#session.leave();
     this.#settler.stop();

@@ -2,7 +2,7 @@ import { FactlogError } from "../../errors.ts";
 import type { Env } from "../../env.ts";
 import type { Run } from "./connection.ts";
 import type { Location } from "./location.ts";
-import { inSchema, newestFormat, steps } from "./schema.ts";
+import { inSchema, newestFormat, outboxFormat, steps } from "./schema.ts";
 
 /** What the schema says about itself. */
 export interface Identity {
@@ -24,6 +24,9 @@ export interface Wanted {
 
 /** 14 is the oldest that can end a lost backend and wait for it. */
 const oldestVersion = 14;
+
+/** Beside a foreign log nobody would move what is inserted there: then it is refused. */
+const noOutbox = "ALTER TABLE S.outbox ADD CONSTRAINT the_log_is_not_in_this_schema CHECK (false)";
 
 /**
  * Changes where positions may be given a second time: in another cluster, in a copy of the database, and after a failover
@@ -50,6 +53,8 @@ export async function migrate(run: Run, location: Location, wanted: Wanted, env:
     if (before !== undefined) requireWanted(before, wanted, location);
     if (before === undefined) await create(run, location);
     for (const step of steps.slice(before?.format ?? 0)) await run(inSchema(step, location.quoted));
+    if (wanted.kind === "ledger" && (before?.format ?? 0) < outboxFormat)
+      await run(inSchema(noOutbox, location.quoted));
     await write(run, location, "format", newestFormat);
     if (before === undefined) await initialise(run, location, wanted);
     if (before?.life !== life) {

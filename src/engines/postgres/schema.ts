@@ -1,5 +1,7 @@
 import { appendFunctions } from "./functions/append.ts";
 import { leaseFunctions } from "./functions/lease.ts";
+import { carryFunctions, outboxTables } from "./functions/outbox.ts";
+import { publishFunctions } from "./functions/publish.ts";
 import { recordFunctions } from "./functions/record.ts";
 import { rowFunctions } from "./functions/rows.ts";
 
@@ -115,7 +117,11 @@ const guards: string = [
  */
 export const steps: readonly string[] = [
   [tables, appendFunctions, rowFunctions, recordFunctions, leaseFunctions, guards].join("\n"),
+  [outboxTables, carryFunctions, publishFunctions].join("\n"),
 ];
+
+/** The step that makes the outbox of the user's transactions. */
+export const outboxFormat = 2;
 
 /** The number of the newest format this code knows. */
 export const newestFormat: number = steps.length;
