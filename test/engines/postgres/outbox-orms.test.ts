@@ -1,14 +1,17 @@
 /** The outbox through the libraries that applications write SQL with: in their transactions, and in nothing else. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { PrismaPg } from "@prisma/adapter-pg";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { pgTable, text } from "drizzle-orm/pg-core";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import * as forDrizzle from "../../../src/outbox/drizzle.ts";
 import * as forKysely from "../../../src/outbox/kysely.ts";
+import * as forPrisma from "../../../src/outbox/prisma.ts";
 import { sql, type Place } from "../../support/postgres.ts";
 import { dataOf, order, Paid, Placed, relayAll } from "./outbox-support.ts";
+import { PrismaClient } from "./prisma/generated/client.ts";
 import { openEngine, place } from "./support.ts";
 
 /** What no way of passing values may change. */
@@ -88,4 +91,26 @@ test("kysely: an event commits with the order, and goes with it; a database is r
   assert.deepEqual(await dataOf(log), [awkward, { id: "p", n: 1 }, order("c", 3)]);
   assert.deepEqual(await orders(), ["a"]);
   assert.throws(() => forKysely.outbox(db, options), { code: "INVALID_OPTION" });
+});
+
+test("prisma: an event commits with the order, and goes with it; the client is refused", async (t) => {
+  const { log, pool, orders, options } = await shop(t);
+  t.after(() => pool.end());
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  t.after(() => prisma.$disconnect());
+  const receipts = await prisma.$transaction(async (tx) => {
+    await tx.$executeRaw`INSERT INTO orders VALUES (${"a"})`;
+    return forPrisma.outbox(tx, options).publish(Placed(awkward), Paid({ id: "p", n: 1 }));
+  });
+  assert.deepEqual([receipts.length, receipts[1]!.id, receipts[1]!.position], [2, "p", undefined]);
+  const failing = prisma.$transaction(async (tx) => {
+    await tx.$executeRaw`INSERT INTO orders VALUES (${"b"})`;
+    await forPrisma.outbox(tx, options).publish(Placed(order("b", 2)));
+    throw undo;
+  });
+  await assert.rejects(failing, undo);
+  await relayAll(log);
+  assert.deepEqual(await dataOf(log), [awkward, { id: "p", n: 1 }]);
+  assert.deepEqual(await orders(), ["a"]);
+  assert.throws(() => forPrisma.outbox(prisma, options), { code: "INVALID_OPTION" });
 });
