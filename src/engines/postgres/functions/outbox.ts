@@ -114,23 +114,25 @@ BEGIN
   SELECT position INTO v_from FROM S.head FOR NO KEY UPDATE;
   WITH batch AS MATERIALIZED (
     SELECT o.seq, k.id AS source, s.id AS schema, t.id AS type, o.version, (o.hash % v_slots)::integer AS slot, o.crc,
-      o.time_ms, S.id_bytes(o.id) AS id, o.key, o.grp, o.attributes, o.data,
-      min(o.seq) OVER (PARTITION BY o.source, o.id) AS first
+      o.time_ms, S.id_bytes(o.id) AS id, o.key, o.grp, o.attributes, o.data
     FROM S.outbox o JOIN S.source k ON k.name = o.source JOIN S.type t ON t.name = o.type
       JOIN S.schema s ON s.type = t.id AND s.version = o.version AND s.fingerprint = o.fingerprint AND s.plain = o.plain
     WHERE o.seq = ANY(v_seqs)),
   judged AS MATERIALIZED (
-    SELECT b.seq, e.position IS NULL AND b.seq = b.first AS fresh, coalesce(e.data, f.data) = b.data
-        AND coalesce(es.type, f.type) = b.type AND coalesce(es.version, f.version) = b.version
-        AND CASE WHEN e.position IS NULL THEN f.key ELSE e.key END IS NOT DISTINCT FROM b.key
-        AND S.subject_of(coalesce(e.attributes, f.attributes)) IS NOT DISTINCT FROM S.subject_of(b.attributes) AS same
-    FROM batch b JOIN batch f ON f.seq = b.first
-      LEFT JOIN S.event e ON e.source = b.source AND e.id = b.id LEFT JOIN S.schema es ON es.id = e.schema),
+    SELECT b.*, e.position IS NULL AND row_number() OVER same_id = 1 AS fresh,
+      coalesce(e.data, first_value(b.data) OVER same_id) = b.data
+        AND coalesce(es.type, first_value(b.type) OVER same_id) = b.type
+        AND coalesce(es.version, first_value(b.version) OVER same_id) = b.version
+        AND CASE WHEN e.position IS NULL THEN first_value(b.key) OVER same_id ELSE e.key END IS NOT DISTINCT FROM b.key
+        AND S.subject_of(coalesce(e.attributes, first_value(b.attributes) OVER same_id))
+          IS NOT DISTINCT FROM S.subject_of(b.attributes) AS same
+    FROM batch b LEFT JOIN S.event e ON e.source = b.source AND e.id = b.id LEFT JOIN S.schema es ON es.id = e.schema
+    WINDOW same_id AS (PARTITION BY b.source, b.id ORDER BY b.seq)),
   appended AS (
     INSERT INTO S.event(position, source, schema, slot, crc, time_ms, recorded_ms, id, key, grp, attributes, data)
-      SELECT v_from + row_number() OVER (ORDER BY b.seq), b.source, b.schema, b.slot, b.crc, b.time_ms, p_now, b.id, b.key,
-        b.grp, b.attributes, b.data
-      FROM batch b JOIN judged j ON j.seq = b.seq WHERE j.fresh ORDER BY b.seq
+      SELECT v_from + row_number() OVER (ORDER BY j.seq), j.source, j.schema, j.slot, j.crc, j.time_ms, p_now, j.id, j.key,
+        j.grp, j.attributes, j.data
+      FROM judged j WHERE j.fresh ORDER BY j.seq
     RETURNING 1),
   refusals AS (
     UPDATE S.outbox o SET refused = 'ID_CONFLICT: an event with this id of this source is in the log, or came before, '
