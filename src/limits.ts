@@ -33,6 +33,14 @@ export const limits = {
   commitEventsMax: 4_096,
   /** Their data, characters: large events make it smaller. */
   commitBytesMax: 4 * 1024 * 1024,
+  /** Events that one run of the relay moves out of the outbox: publishes of others wait for its commit. */
+  relayEvents: 1_024,
+  /** The relay looks for more after this long when it found some; doubles while it finds none. */
+  outboxPollMinMs: 10,
+  /** Its longest wait: what an event of an own transaction may lie there while nothing else comes. */
+  outboxPollMaxMs: 100,
+  /** Waiting and refused events are counted up to here: a status must cost little however much has piled up. */
+  outboxCountedMax: 100_000,
 
   attemptsMax: 8,
   crashesMax: 5,

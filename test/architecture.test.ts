@@ -17,7 +17,7 @@ interface Layer {
 }
 
 const engines = ["engines/memory", "engines/sqlite", "engines/postgres", "engines/nats", "engines/kafka"];
-const doors = ["testing", "conformance", "http", "dashboard"];
+const doors = ["testing", "conformance", "outbox", "http", "dashboard"];
 
 /** From the top down. Layers in one row are siblings: none of them imports another. */
 const rows: readonly (readonly Layer[])[] = [
@@ -39,6 +39,7 @@ const rows: readonly (readonly Layer[])[] = [
   [
     { name: "testing", not: engines.filter((name) => name !== "engines/memory") },
     { name: "conformance", not: engines.filter((name) => name !== "engines/memory") },
+    { name: "outbox", not: engines.filter((name) => name !== "engines/postgres") },
     { name: "http", only: ["index"] },
     { name: "dashboard", only: ["index"] },
   ],
@@ -49,6 +50,8 @@ const rows: readonly (readonly Layer[])[] = [
 const homes: Readonly<Record<string, string>> = {
   "node:sqlite": "engines/sqlite",
   pg: "engines/postgres",
+  "drizzle-orm": "outbox",
+  kysely: "outbox",
   commander: "cli",
 };
 

@@ -73,7 +73,14 @@ class OpenForeignLog implements EventLog {
     this.#env = env;
     this.#waker = new Waker(store.bell, env);
     const slots = store.slots.length;
-    this.capabilities = { totalOrder: false, dedupe: "none", retention: "theirs", counts: "bound", slots };
+    this.capabilities = {
+      totalOrder: false,
+      dedupe: "none",
+      retention: "theirs",
+      counts: "bound",
+      outbox: false,
+      slots,
+    };
   }
 
   async append(batch: readonly EncodedEvent[]): Promise<readonly Appended[]> {

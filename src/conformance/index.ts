@@ -22,6 +22,7 @@ import { operateChecks } from "./checks/operate.ts";
 import { outboxChecks } from "./checks/outbox.ts";
 import { progressChecks } from "./checks/progress.ts";
 import { readChecks } from "./checks/read.ts";
+import { relayChecks } from "./checks/relay.ts";
 import { rowChecks } from "./checks/rows.ts";
 import { takeoverChecks } from "./checks/takeover.ts";
 import { tallyChecks } from "./checks/tally.ts";
@@ -36,6 +37,7 @@ export const checks: readonly Check[] = [
   ...appendChecks,
   ...readChecks,
   ...lookChecks,
+  ...relayChecks,
   ...closeChecks,
   ...leaseChecks,
   ...takeoverChecks,

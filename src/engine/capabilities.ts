@@ -11,6 +11,8 @@ export interface LogCapabilities {
   readonly retention: "ours" | "theirs";
   /** Whether `count` is exact or an upper bound. */
   readonly counts: "exact" | "bound";
+  /** Events of the user's own SQL transactions wait in the store until `relay` moves them into the log. */
+  readonly outbox: boolean;
   /** Slot count, fixed at creation. */
   readonly slots: number;
 }

@@ -40,6 +40,18 @@ export interface EventLog {
   /** Head of every slot and the events ever appended of each named type (of all types when none is named), one snapshot. */
   count(types?: readonly string[]): Promise<HeadCount>;
 
+  /**
+   * With the capability `outbox`, and only then. Moves events that committed transactions of the user have left in the
+   * store into the log, in the order in which they were inserted, some at a time; wakes who waits for them. What is moved
+   * leaves the outbox in the same commit. A known identity with the same content is dropped; one with other content
+   * stays there as refused and holds up nothing. May be called again whatever became of it, and by every process: while
+   * one is at it, the others are answered `carried: 0`.
+   */
+  relay?(): Promise<Relayed>;
+
+  /** With the capability `outbox`, and only then: what waits for `relay`. */
+  outbox?(): Promise<OutboxState>;
+
   /** Waits for calls in flight, then releases everything. Idempotent. */
   close(): Promise<void>;
 }
@@ -48,6 +60,20 @@ export interface Appended {
   readonly slot: Slot;
   readonly position: PositionNumber;
   readonly duplicate: boolean;
+}
+export interface Relayed {
+  /** Events that have left the outbox. */
+  readonly carried: number;
+  /** Others still wait. */
+  readonly more: boolean;
+}
+export interface OutboxState {
+  /** Events that wait, counted up to `limits.outboxCountedMax`. */
+  readonly depth: number;
+  /** For how long the oldest of them has been there, by the store's clock; 0 where none waits. */
+  readonly oldestMs: number;
+  /** Events that cannot be appended, counted likewise. */
+  readonly refused: number;
 }
 export interface EventRef {
   readonly slot: Slot;

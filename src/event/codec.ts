@@ -59,9 +59,13 @@ export function idConflict(event: EncodedEvent, index: number): FactlogError {
   );
 }
 
-/** The slot of an event in logs that leave the choice to us: by its key, without one by its id. */
+/** What an event's slot is the remainder of, in logs that leave the choice to us: of its key, without one of its id. */
+export function hashOf(event: Pick<EncodedEvent, "key" | "id">): number {
+  return crc32(event.key ?? event.id);
+}
+
 export function slotOf(event: Pick<EncodedEvent, "key" | "id">, slots: number): Slot {
-  return crc32(event.key ?? event.id) % slots;
+  return hashOf(event) % slots;
 }
 
 /** What surrounds an event when it is encoded. The event's own attributes come before it. */

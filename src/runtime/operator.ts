@@ -1,4 +1,5 @@
 import type { Engine } from "../engine/engine.ts";
+import type { OutboxState } from "../engine/event-log.ts";
 import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
 import type { DelayedQuery } from "../engine/timetable.ts";
 import type { Env } from "../env.ts";
@@ -134,6 +135,11 @@ export class Operator {
       }
       if (page.length < limits.duePageRows) return;
     }
+  }
+
+  /** What waits in the outbox of the user's own transactions; undefined on a log that has none. */
+  async outbox(): Promise<OutboxState | undefined> {
+    return this.#engine.log.outbox?.();
   }
 
   /** By subscription, slot and position; each with its failure history. */

@@ -3,16 +3,13 @@ import type { Engine } from "../engine/engine.ts";
 import type { Appended, EventLog } from "../engine/event-log.ts";
 import type { Ledger } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
-import { FactlogError } from "../errors.ts";
-import { encodeEvent, type EncodeContext } from "../event/codec.ts";
 import type { NewEvent } from "../event/define.ts";
 import { formatPosition } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
-import { limits } from "../limits.ts";
 import { publishStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { dueTime, type When } from "./due-time.ts";
-import { handling } from "./handle.ts";
+import { encodeToPublish, encodeAllToPublish } from "./encode.ts";
 import { tellPublished } from "./tell.ts";
 
 /** Validates, encodes, appends, answers. Waiting publishes share a commit. */
@@ -22,7 +19,6 @@ export class Publisher {
   readonly #delayed: (dueMs: number) => void;
   readonly #env: Env;
   readonly #source: string;
-  readonly #uuid: () => string;
   /** Calls that have not been answered yet, and who waits for the last of them. */
   #open = 0;
   #idle: (() => void)[] = [];
@@ -39,7 +35,6 @@ export class Publisher {
     this.#delayed = delayed;
     this.#env = env;
     this.#source = source;
-    this.#uuid = () => env.uuid();
   }
 
   async publish(event: NewEvent, when: When = {}): Promise<Receipt> {
@@ -48,7 +43,7 @@ export class Publisher {
       const startedMs = this.#env.monotonic();
       const dueMs = dueTime(when, this.#env.now());
       if (dueMs !== undefined) return await this.#delay(event, dueMs);
-      const encoded = encodeEvent(event, this.#context());
+      const encoded = encodeToPublish(event, this.#env, this.#source);
       const [appended] = await this.#log.append([encoded]);
       return this.#receipt(encoded, appended as Appended, startedMs);
     } finally {
@@ -73,22 +68,15 @@ export class Publisher {
   }
 
   async #publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
-    if (events.length > limits.batchEventsMax) {
-      throw new FactlogError(
-        "EVENT_TOO_LARGE",
-        `a batch is one transaction of at most ${limits.batchEventsMax} events, this one has ${events.length}: publish several. Nothing was stored.`,
-      );
-    }
     if (events.length === 0) return [];
     const startedMs = this.#env.monotonic();
-    const context = this.#context();
-    const encoded = events.map((event, index) => encodeAt(event, index, context));
+    const encoded = encodeAllToPublish(events, this.#env, this.#source);
     const appended = await this.#log.append(encoded);
     return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended, startedMs));
   }
 
   async #delay(event: NewEvent, dueMs: number): Promise<Receipt> {
-    const encoded = encodeEvent(event, { ...this.#context(), nowMs: dueMs });
+    const encoded = encodeToPublish(event, this.#env, this.#source, dueMs);
     const [answer] = await this.#ledger.delay([{ event: encoded, dueMs }]);
     this.#delayed(dueMs);
     return { id: encoded.id, correlationId: correlationIdOf(encoded), duplicate: answer?.duplicate === true };
@@ -98,14 +86,6 @@ export class Publisher {
     return this.#ledger.cancel({ source, id });
   }
 
-  /** Inside a handler, what is published belongs to the fact that is being handled. */
-  #context(): EncodeContext {
-    const cause = handling.getStore();
-    const context = { source: this.#source, nowMs: this.#env.now(), uuid: this.#uuid };
-    if (cause === undefined) return context;
-    const { correlationId, traceparent, tracestate } = cause;
-    return { ...context, correlationId, causationId: cause.id, traceparent, tracestate };
-  }
   #receipt(event: EncodedEvent, appended: Appended, startedMs: number): Receipt {
     const receipt = {
       id: event.id,
@@ -115,18 +95,5 @@ export class Publisher {
     };
     if (publishStage.hasSubscribers) tellPublished(event, receipt, this.#env.monotonic() - startedMs);
     return receipt;
-  }
-}
-
-/** The refusal of one event of a batch says which. */
-function encodeAt(event: NewEvent, index: number, context: EncodeContext): EncodedEvent {
-  try {
-    return encodeEvent(event, context);
-  } catch (error) {
-    if (!(error instanceof FactlogError)) throw error;
-    throw new FactlogError(error.code, `event ${index} of the batch: ${error.message}`, {
-      cause: error,
-      details: { ...error.details, index },
-    });
   }
 }

@@ -8,6 +8,7 @@ import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
 import { Clockwork } from "./clockwork.ts";
 import { enrol } from "./enrol.ts";
+import { OutboxPoll } from "./outbox.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner, type RunnerWorld } from "./runner.ts";
 import { Session, type Tenant } from "./session.ts";
@@ -29,6 +30,7 @@ export class Workshop {
   readonly #over = new AbortController();
   readonly clockwork: Clockwork;
   #relay: Relay | undefined;
+  #outbox: OutboxPoll | undefined;
   #waking: Promise<void> | undefined;
   #failed: unknown;
   readonly #failure = Promise.withResolvers<never>();
@@ -57,6 +59,7 @@ export class Workshop {
     }
     this.#relay?.stop();
     this.clockwork.stop();
+    void this.#outbox?.stop();
     this.#settler.stop();
     this.#suspects.stop();
     this.#session.stop();
@@ -100,6 +103,9 @@ export class Workshop {
     await this.#session.round();
     this.#waking ??= this.#wakeReaders();
     this.clockwork.add(schedules.map((spec) => ({ spec, source })));
+    if (log.capabilities.outbox) {
+      this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
+    }
     return enrolled.map((each) => each.runner);
   }
   #world(source: string): RunnerWorld {
@@ -162,6 +168,7 @@ export class Workshop {
     await this.#settler.flush();
     if ((await this.clockwork.settle()) > 0) return false;
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
+    if ((await this.#outbox?.empty()) === false) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
     return runners.every((runner) => runner.idle);
   }
@@ -207,6 +214,7 @@ export class Workshop {
     this.#over.abort();
     this.#relay?.stop();
     this.clockwork.stop();
+    await this.#outbox?.stop();
     await this.#waking;
     await this.#session.leave();
     this.#settler.stop();

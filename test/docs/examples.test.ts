@@ -4,11 +4,15 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { serverNames, serverUrl, sql } from "../support/postgres.ts";
 import { filesMatching } from "../support/source.ts";
 import { blocksOf } from "./markdown.ts";
 
 const run = promisify(execFile);
-const examples = filesMatching("examples/docs/*.ts");
+const plain = filesMatching("examples/docs/*.ts");
+/** They run where a server is asked for, each on a database of its own. */
+const onPostgres = filesMatching("examples/docs/postgres/*.ts");
+const examples = [...plain, ...onPostgres];
 
 /** The comment at the end of an example: what it prints. */
 function outputOf(path: string): string {
@@ -25,9 +29,21 @@ function regionsOf(path: string): string[] {
 
 test("there are examples", () => assert.ok(examples.length > 5));
 
-for (const path of examples) {
+for (const path of plain) {
   test(`${path} prints what it says`, async () => {
     const { stdout } = await run(process.execPath, ["--conditions=@factlog/source", path]);
+    assert.equal(stdout, outputOf(path));
+  });
+}
+
+for (const path of serverNames.length > 0 ? onPostgres : []) {
+  test(`${path} prints what it says`, async (t) => {
+    const server = await serverUrl();
+    const database = `docs_${process.pid}`;
+    await sql(server, `CREATE DATABASE ${database}`);
+    t.after(() => sql(server, `DROP DATABASE ${database} WITH (FORCE)`));
+    const env = { ...process.env, FACTLOG_URL: server.replace(/postgres$/u, database) };
+    const { stdout } = await run(process.execPath, ["--conditions=@factlog/source", path], { env });
     assert.equal(stdout, outputOf(path));
   });
 }

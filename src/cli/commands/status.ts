@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { OutboxState } from "../../engine/event-log.ts";
 import type { SubscriptionStatus } from "../../runtime/operator.ts";
 import { type AppFile, appIfAny } from "../app-file.ts";
 import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
@@ -30,12 +31,19 @@ async function status(call: Call<StatusOptions>): Promise<void> {
       app?.spec.subscriptions
         .map((each) => each.name)
         .filter((name) => !subscriptions.some((each) => each.name === name)) ?? [];
-    out.object({ log: opened.name, head: head.place, subscriptions, notStarted: missing });
+    const outbox = await opened.log.operator.outbox();
+    out.object({ log: opened.name, head: head.place, subscriptions, notStarted: missing, outbox });
     out.say(`${opened.name}  head at ${head.place}`);
     show(out, subscriptions);
     for (const name of missing) out.say(`${name}  has never run on this log`);
     advise(out, subscriptions);
+    if (outbox !== undefined) showOutbox(out, outbox);
   });
+}
+
+function showOutbox(out: Output, { depth, oldestMs, refused }: OutboxState): void {
+  if (depth > 0) out.say(`outbox: ${plural(depth, "event")} waiting, the oldest for ${age(oldestMs)}`);
+  if (refused > 0) out.say(`outbox: ${plural(refused, "event")} refused: factlog doctor names them`, "bad");
 }
 
 function stateOf(subscription: SubscriptionStatus, app: AppFile | undefined): SubscriptionStatus["state"] {

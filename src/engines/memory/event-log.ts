@@ -55,6 +55,7 @@ export class MemoryLog implements EventLog {
       dedupe: "retained",
       retention: "ours",
       counts: "exact",
+      outbox: false,
       slots: store.slots,
     };
   }

@@ -1,9 +1,20 @@
 import { FactlogError } from "../../errors.ts";
 import type { LogCapabilities } from "../../engine/capabilities.ts";
-import type { Appended, EventLog, EventRef, HeadCount, ReadPage, ReadRequest } from "../../engine/event-log.ts";
+import type {
+  Appended,
+  EventLog,
+  EventRef,
+  HeadCount,
+  OutboxState,
+  ReadPage,
+  ReadRequest,
+  Relayed,
+} from "../../engine/event-log.ts";
 import type { EncodedEvent, PositionNumber, StoredEvent } from "../../event/stored-event.ts";
+import { limits } from "../../limits.ts";
 import { AppendGroup } from "./append-group.ts";
 import { eventColumns, toEvent, type EventRow } from "./event-row.ts";
+import type { Run } from "./connection.ts";
 import type { Store } from "./store.ts";
 
 /** Rows asked for beyond the limit, since some may be behind their slot's position. */
@@ -26,6 +37,7 @@ export class PostgresLog implements EventLog {
       dedupe: "retained",
       retention: "ours",
       counts: "exact",
+      outbox: true,
       slots: store.identity.slots,
     };
     this.#group = new AppendGroup(store);
@@ -76,6 +88,23 @@ export class PostgresLog implements EventLog {
       heads: new Map(Array.from({ length: this.capabilities.slots }, (_, slot) => [slot, head])),
       appended: new Map(named.map((type) => [type, all.get(type) ?? 0])),
     };
+  }
+
+  async relay(): Promise<Relayed> {
+    this.#requireOpen();
+    const { appends, env, channel, bell } = this.#store;
+    const values = [limits.relayEvents, limits.commitBytesMax, env.now(), channel];
+    const rows = await this.#store.repeat(appends, (run) =>
+      run<[number, boolean, number | null]>(this.#sql.relay, values, "relay"),
+    );
+    const [carried, more, head] = rows[0]!;
+    if (head !== null) bell.ring(head);
+    return { carried, more };
+  }
+
+  async outbox(): Promise<OutboxState> {
+    this.#requireOpen();
+    return this.#store.read((run) => outboxState(this.#store, run));
   }
 
   close(): Promise<void> {
@@ -137,8 +166,22 @@ function sqlOf(store: Store) {
        ) p ON true ORDER BY p.position`,
     ),
     fetch: store.sql(`SELECT ${eventColumns} FROM S.event e WHERE e.position = ANY($1::bigint[])`),
+    relay: store.sql("SELECT carried, more, head FROM S.carry_outbox($1, $2, $3, $4)"),
     count: store.sql("SELECT h.position, t.name, t.appended FROM S.head h LEFT JOIN S.type t ON t.appended > 0"),
   };
+}
+
+export async function outboxState(store: Store, run: Run): Promise<OutboxState> {
+  const count = (refused: string): string =>
+    `(SELECT count(*) FROM (SELECT 1 FROM S.outbox WHERE refused ${refused} LIMIT ${limits.outboxCountedMax}) counted)`;
+  const [row] = await run<[number, number, number]>(
+    store.sql(
+      `SELECT ${count("IS NULL")}, coalesce((SELECT extract(epoch FROM clock_timestamp() - inserted_at) * 1000
+         FROM S.outbox WHERE refused IS NULL ORDER BY seq LIMIT 1), 0)::float8, ${count("IS NOT NULL")}`,
+    ),
+  );
+  const [depth, oldestMs, refused] = row!;
+  return { depth, oldestMs: Math.max(0, oldestMs), refused };
 }
 
 export function closed(shown: string): FactlogError {

@@ -2,6 +2,7 @@ import type { Finding } from "../../engine/engine.ts";
 import { isIntact } from "../../event/codec.ts";
 import { inspectLedger } from "./conservation.ts";
 import type { Run } from "./connection.ts";
+import { outboxState } from "./event-log.ts";
 import { eventColumns, toEvent, type EventRow } from "./event-row.ts";
 import type { Store } from "./store.ts";
 
@@ -16,6 +17,10 @@ const horizonAgeMax = 10_000_000;
 const oldTransactionS = 300;
 /** Half of it full, a stuck listener is near: a full queue stops every commit that notifies. */
 const notifyQueueMax = 0.5;
+/** Workers look several times a second: what lies in the outbox for longer is moved by nobody. */
+const outboxAgeMaxMs = 60_000;
+/** Refused events that are named. */
+const refusedShown = 10;
 
 /** Checks of the server and of what the log's numbers promise, these in one snapshot. */
 export async function inspect(store: Store): Promise<readonly Finding[]> {
@@ -28,6 +33,7 @@ export async function inspect(store: Store): Promise<readonly Finding[]> {
     return [
       await checksums(store, run, head),
       await counters(store, run, head, appended),
+      await outbox(store, run),
       ...(await inspectLedger(store, run, appended)),
     ];
   });
@@ -82,6 +88,26 @@ async function checksums(store: Store, run: Run, head: number): Promise<Finding>
     ok: bad.length === 0,
     message: `${looked} of ${head} events verified, ${bad.length} bad${some}`,
   };
+}
+
+async function outbox(store: Store, run: Run): Promise<Finding> {
+  const { depth, oldestMs, refused } = await outboxState(store, run);
+  const named = await run<[number, string, string, string, string]>(
+    store.sql(
+      `SELECT seq, source, id, type, refused FROM S.outbox WHERE refused IS NOT NULL ORDER BY seq LIMIT ${refusedShown}`,
+    ),
+  );
+  const late = depth > 0 && oldestMs > outboxAgeMaxMs;
+  const parts = [
+    `${depth} waiting${depth === 0 ? "" : `, the oldest for ${Math.round(oldestMs / 1_000)} s`}`,
+    ...(late ? ["no worker moves them: start one"] : []),
+    `${refused} refused`,
+    ...named.map(
+      ([seq, source, id, type, why]) =>
+        `seq ${seq}: ${type} ${JSON.stringify(id)} of ${JSON.stringify(source)}: ${why}`,
+    ),
+  ];
+  return { check: "outbox", ok: !late && refused === 0, message: parts.join("; ") };
 }
 
 /** Positions are dense: the events counted over all types are as many as the head says, and as are there. */

@@ -11,7 +11,7 @@ export interface Location {
   readonly shown: string;
 }
 
-const defaultSchema = "factlog";
+export const defaultSchema = "factlog";
 /** A name that needs no quoting elsewhere either, and leaves room for what is built from it. */
 const schemaName = /^[a-z_][a-z0-9_]{0,47}$/u;
 
@@ -19,17 +19,21 @@ const schemaName = /^[a-z_][a-z0-9_]{0,47}$/u;
 export function parseLocation(url: string, schemaOption?: string): Location {
   const parsed = parseUrl(url);
   const schema = schemaOption ?? parsed.searchParams.get("schema") ?? defaultSchema;
-  if (!schemaName.test(schema) || schema.startsWith("pg_")) {
-    throw new FactlogError(
-      "INVALID_OPTION",
-      `the schema ${JSON.stringify(schema)} cannot be used: give up to 48 of a-z, 0-9 and _, not beginning with a digit or pg_.`,
-      { details: { schema } },
-    );
-  }
+  const quoted = quotedSchema(schema);
   parsed.searchParams.delete("schema");
   const host = parsed.searchParams.get("host") ?? parsed.host;
   const shown = `postgres://${host}${parsed.pathname}${schema === defaultSchema ? "" : `?schema=${schema}`}`;
-  return { connectionString: parsed.href, schema, quoted: `"${schema}"`, shown };
+  return { connectionString: parsed.href, schema, quoted, shown };
+}
+
+/** INVALID_OPTION for a name that no schema of a log has. */
+export function quotedSchema(schema: string): string {
+  if (typeof schema === "string" && schemaName.test(schema) && !schema.startsWith("pg_")) return `"${schema}"`;
+  throw new FactlogError(
+    "INVALID_OPTION",
+    `the schema ${JSON.stringify(schema)} cannot be used: give up to 48 of a-z, 0-9 and _, not beginning with a digit or pg_.`,
+    { details: { schema } },
+  );
 }
 
 function parseUrl(url: string): URL {

@@ -2,7 +2,7 @@ import { FactlogError } from "../../errors.ts";
 import type { Env } from "../../env.ts";
 import type { Run } from "./connection.ts";
 import type { Location } from "./location.ts";
-import { functions, inSchema, newestFormat, steps } from "./schema.ts";
+import { functions, inSchema, newestFormat, outboxFormat, steps } from "./schema.ts";
 
 /** What the schema says about itself. */
 export interface Identity {
@@ -24,6 +24,9 @@ export interface Wanted {
 
 /** 14 is the oldest that can end a lost backend and wait for it. */
 const oldestVersion = 14;
+
+/** Beside a foreign log nobody would move what is inserted there: then it is refused. */
+const noOutbox = "ALTER TABLE S.outbox ADD CONSTRAINT the_log_is_not_in_this_schema CHECK (false)";
 
 /**
  * Changes where positions may be given a second time: in another cluster, in a copy of the database, and after a failover
@@ -52,6 +55,8 @@ export async function migrate(run: Run, location: Location, wanted: Wanted, env:
     const missing = steps.slice(before?.format ?? 0);
     for (const step of missing) await run(inSchema(step, location.quoted));
     if (missing.length > 0) await run(inSchema(functions, location.quoted));
+    if (wanted.kind === "ledger" && (before?.format ?? 0) < outboxFormat)
+      await run(inSchema(noOutbox, location.quoted));
     await write(run, location, "format", newestFormat);
     if (before === undefined) await initialise(run, location, wanted);
     if (before?.life !== life) {

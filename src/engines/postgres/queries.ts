@@ -90,7 +90,7 @@ const sqlOf = (store: Store) => ({
     "SELECT at_ms, class, fingerprint, error FROM S.failure WHERE sub = $1 AND gen = $2 AND slot = $3 AND position = $4 ORDER BY n",
   ),
   states: store.sql("SELECT key, value FROM S.state WHERE sub = $1 AND key = ANY($2::text[])"),
-  outbox: store.sql("SELECT seq, event FROM S.outbox ORDER BY seq LIMIT $1"),
+  outbox: store.sql("SELECT seq, event FROM S.emitted ORDER BY seq LIMIT $1"),
 });
 
 /** What the ledger answers without changing anything: one round trip each. */

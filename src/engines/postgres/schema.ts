@@ -1,6 +1,8 @@
-import { appendFunctions } from "./functions/append.ts";
+import { appendFunctions, subjectFunction } from "./functions/append.ts";
 import { journalFunctions } from "./functions/journal.ts";
 import { leaseFunctions } from "./functions/lease.ts";
+import { carryFunctions, outboxTables } from "./functions/outbox.ts";
+import { publishFunctions } from "./functions/publish.ts";
 import { recordFunctions } from "./functions/record.ts";
 import { rowFunctions } from "./functions/rows.ts";
 import { timetableFunctions } from "./functions/timetable.ts";
@@ -150,8 +152,12 @@ const firstTables = [
  */
 export const steps: readonly string[] = [
   [tables, guardFunction, guarding(firstTables)].join("\n"),
+  [subjectFunction, outboxTables].join("\n"),
   [timetable, journal, guarding(["delayed", "schedule", "step", "awaited"])].join("\n"),
 ];
+
+/** The step that makes the outbox of the user's transactions. */
+export const outboxFormat = 2;
 
 /** The functions of the newest format: made anew after a step, whatever they were before. */
 export const functions: string = [
@@ -162,6 +168,8 @@ export const functions: string = [
   leaseFunctions,
   timetableFunctions,
   journalFunctions,
+  carryFunctions,
+  publishFunctions,
 ].join("\n");
 
 /** The number of the newest format this code knows. */

@@ -23,6 +23,7 @@ export class SqliteLog implements EventLog {
       dedupe: "retained",
       retention: "ours",
       counts: "exact",
+      outbox: false,
       slots: store.identity.slots,
     };
     this.#pages = new Pages(store.db, store.reader, store.bell);

@@ -251,4 +251,24 @@ const brokenRead: readonly Broken[] = [
   },
 ];
 
-export const brokenLogs: readonly Broken[] = [...brokenAppend, ...brokenRead];
+const emptyOutbox = { depth: 0, oldestMs: 0, refused: 0 };
+const brokenRelay: readonly Broken[] = [
+  {
+    name: "a log without an outbox has a relay",
+    fails: ["relay: is there where the log has an outbox, and only there"],
+    break: () => ({ log: { relay: async () => ({ carried: 0, more: false }), outbox: async () => emptyOutbox } }),
+  },
+  {
+    name: "the relay moves what is not there",
+    fails: ["relay: moves nothing out of an empty outbox, by how many it is called at once"],
+    break: ({ log }) => ({
+      log: {
+        capabilities: { ...log.capabilities, outbox: true },
+        relay: async () => ({ carried: 1, more: false }),
+        outbox: async () => emptyOutbox,
+      },
+    }),
+  },
+];
+
+export const brokenLogs: readonly Broken[] = [...brokenAppend, ...brokenRead, ...brokenRelay];

@@ -2,16 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { event, progress, readAll } from "../../../src/conformance/build.ts";
-import { subjectOf } from "../../../src/conformance/index.ts";
+import { foreignLog, subjectOf } from "../../../src/conformance/index.ts";
 import { scene } from "../../../src/conformance/worker.ts";
 import { loadDriver } from "../../../src/engines/postgres/driver.ts";
 import { parseLocation } from "../../../src/engines/postgres/location.ts";
 import { postgres } from "../../../src/engines/postgres/index.ts";
 import { requireVersion } from "../../../src/engines/postgres/migrations.ts";
+import { inSchema, steps } from "../../../src/engines/postgres/schema.ts";
 import { realEnv } from "../../../src/env.ts";
 import type { FactlogError } from "../../../src/errors.ts";
 import { openLog } from "../../../src/index.ts";
-import { sql } from "../../support/postgres.ts";
+import { sql, type Place } from "../../support/postgres.ts";
 import { releases } from "../../support/postgres/binaries.ts";
 import { guardedPassword, Server } from "../../support/postgres/server.ts";
 import { blocked, cancel, closeEngine, openEngine, place } from "./support.ts";
@@ -145,6 +146,46 @@ test("a schema that is another's, one that is newer, one with other slots", asyn
   await assert.rejects(where.handle({ slots: 8 }).open(realEnv), { code: "SLOTS_MISMATCH" });
   await sql(url, `UPDATE ${schema}.meta SET value = '99' WHERE name = 'format'`);
   assert.equal((await refusal(url, schema)).code, "STORE_TOO_NEW");
+});
+
+/** A schema as the first format made it. */
+async function ofFormatOne({ url, schema }: Place, kind: "log" | "ledger"): Promise<void> {
+  await sql(url, `CREATE SCHEMA ${schema}; ${inSchema(steps[0]!, schema)}`);
+  const meta = { format: "1", kind, slots: "8", epoch: "first", life: "elsewhere" };
+  for (const cell of Object.entries(meta)) await sql(url, `INSERT INTO ${schema}.meta VALUES ($1, $2)`, cell);
+}
+
+test("a schema of the first format is brought to the newest, with what is in it", async (t) => {
+  const where = await place(t);
+  await ofFormatOne(where, "log");
+  const { log } = await openEngine(t, where);
+  await log.append([event()]);
+  await sql(where.url, `SELECT ${where.schema}.publish('Placed', 'k', '{}')`);
+  assert.deepEqual(await log.relay!(), { carried: 1, more: false });
+  assert.equal((await readAll(log)).length, 2);
+});
+
+test("a ledger of the first format keeps what waits beside its log, and takes no events of transactions", async (t) => {
+  const where = await place(t);
+  await ofFormatOne(where, "ledger");
+  const { id, source } = event();
+  const waiting = { source, id, type: "T", version: 1, timeMs: 1, attributes: "", data: "1", schema: "", plain: true };
+  await sql(where.url, `INSERT INTO ${where.schema}.outbox(source, id, event) VALUES ($1, $2, $3)`, [
+    source,
+    id,
+    JSON.stringify({ ...waiting, crc: 1 }),
+  ]);
+  const log = await foreignLog({ slots: 8 }).open(realEnv);
+  const ledger = await where.handle().openLedger!(realEnv, log);
+  t.after(() => ledger.close());
+  assert.deepEqual(
+    (await ledger.outbox(10)).map((row) => row.event.id),
+    [id],
+  );
+  await assert.rejects(sql(where.url, `SELECT ${where.schema}.publish('Placed', 'k', '{}')`), {
+    code: "23514",
+    message: /the_log_is_not_in_this_schema/u,
+  });
 });
 
 test("several processes that open a new log at once make one", async (t) => {

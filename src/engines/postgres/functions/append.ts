@@ -1,3 +1,10 @@
+/** Used by a check of a table: it comes before the others. */
+export const subjectFunction = `
+CREATE OR REPLACE FUNCTION S.subject_of(p_attributes text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_attributes = '' THEN NULL ELSE p_attributes::json ->> 'subject' END
+$$;
+`;
+
 /**
  * `append`: a flush of publishes, in one round trip. The head row is locked, so that positions are given in the order of
  * the commits: whoever sees a position sees all below it. A known identity fails on the index `event_id`, and the whole
@@ -27,10 +34,7 @@ BEGIN
   RETURN v_head;
 END $$;
 
-CREATE OR REPLACE FUNCTION S.subject_of(p_attributes text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN p_attributes = '' THEN NULL ELSE p_attributes::json ->> 'subject' END
-$$;
-
+${subjectFunction}
 CREATE OR REPLACE FUNCTION S.known(p_event jsonb, OUT place bigint, OUT slot integer, OUT same boolean) LANGUAGE plpgsql AS $$
 BEGIN
   SELECT e.position, e.slot, e.data = p_event->>'data' AND t.name = p_event->>'type'
@@ -72,11 +76,11 @@ END $$;
 
 CREATE OR REPLACE FUNCTION S.enqueue(p_event jsonb, OUT fresh boolean, OUT same boolean) LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO S.outbox(source, id, event) VALUES (p_event->>'source', p_event->>'id', p_event::text)
+  INSERT INTO S.emitted(source, id, event) VALUES (p_event->>'source', p_event->>'id', p_event::text)
     ON CONFLICT (source, id) DO NOTHING;
   fresh := FOUND;
   SELECT fresh OR S.same_content(o.e, p_event)
     INTO same
-    FROM (SELECT event::jsonb AS e FROM S.outbox WHERE source = p_event->>'source' AND id = p_event->>'id') o;
+    FROM (SELECT event::jsonb AS e FROM S.emitted WHERE source = p_event->>'source' AND id = p_event->>'id') o;
 END $$;
 `;

@@ -275,7 +275,7 @@ DECLARE
   l S.slot := S.leased(p_session, c);
 BEGIN
   IF l.sub IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM S.outbox WHERE seq IN (SELECT jsonb_array_elements_text(c->'done')::bigint);
+  DELETE FROM S.emitted WHERE seq IN (SELECT jsonb_array_elements_text(c->'done')::bigint);
   RETURN '{"status": "ok", "freed": [], "promoted": false}';
 END $$;
 `;
