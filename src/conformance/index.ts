@@ -24,6 +24,7 @@ import { readChecks } from "./checks/read.ts";
 import { rowChecks } from "./checks/rows.ts";
 import { takeoverChecks } from "./checks/takeover.ts";
 import { tallyChecks } from "./checks/tally.ts";
+import { transactChecks } from "./checks/transact.ts";
 
 export { runCheck, runChecks, subjectOf } from "./check.ts";
 export type { Capabilities, Check, CheckResult, Subject, SubjectOptions } from "./check.ts";
@@ -42,6 +43,7 @@ export const checks: readonly Check[] = [
   ...rowChecks,
   ...handOverChecks,
   ...effectChecks,
+  ...transactChecks,
   ...announceChecks,
   ...outboxChecks,
   ...deliveryChecks,

@@ -9,6 +9,7 @@ import { brokenLooks } from "./broken/look.ts";
 import { brokenEngines, brokenOutside } from "./broken/outside.ts";
 import { brokenRecords } from "./broken/record.ts";
 import { brokenSubject } from "./broken/sabotage.ts";
+import { brokenTransactions } from "./broken/transact.ts";
 
 const broken = [
   ...brokenLogs,
@@ -16,6 +17,7 @@ const broken = [
   ...brokenLeases,
   ...brokenRecords,
   ...brokenEffects,
+  ...brokenTransactions,
   ...brokenOutside,
   ...brokenEngines,
 ];

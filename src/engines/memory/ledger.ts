@@ -1,4 +1,5 @@
 import { limits } from "../../limits.ts";
+import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import type {
   Change,
@@ -17,11 +18,13 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { Transact, Transacted } from "../../engine/transact.ts";
 import { command } from "./command.ts";
 import { lease } from "./lease.ts";
 import { apply, requireSound, type Context } from "./record.ts";
 import { closed, deliveryRows, notThere, slotRowOf, type Row } from "./store.ts";
 import { tally } from "./tally.ts";
+import { bind, transact } from "./transact.ts";
 
 /** Every verb runs to its end without a pause: that is its transaction. */
 export class MemoryLedger implements Ledger {
@@ -31,7 +34,7 @@ export class MemoryLedger implements Ledger {
 
   constructor(context: Context) {
     this.#context = context;
-    this.capabilities = { sharesLog: context.sharesLog, writes: false, instantDeath: false };
+    this.capabilities = { sharesLog: context.sharesLog, writes: false, transactions: "memory", instantDeath: false };
   }
 
   async lease(request: LeaseRequest): Promise<LeaseState> {
@@ -55,6 +58,7 @@ export class MemoryLedger implements Ledger {
         since: new Map([...types].map(([type, entry]) => [type, entry.since.get(slot) ?? 0])),
         busy: [...new Set(rows.filter(({ holds }) => holds).map(({ key }) => key))],
         seen: [...row.seen].filter(([, atMs]) => atMs >= since).map(([identity]) => identity),
+        settled: [...row.settled].filter((at) => at > row.low && !row.rows.has(at)).toSorted((a, b) => a - b),
       };
     });
   }
@@ -63,6 +67,15 @@ export class MemoryLedger implements Ledger {
     const context = this.#opened();
     requireSound(changes);
     return changes.map((change) => apply(context, session, change));
+  }
+
+  async bind(source: TransactionSource): Promise<void> {
+    this.#opened();
+    bind(source);
+  }
+
+  async transact(session: number, request: Transact): Promise<Transacted> {
+    return transact(this.#opened(), session, request);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {

@@ -1,3 +1,4 @@
+import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import { limits } from "../../limits.ts";
 import type {
@@ -17,6 +18,7 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { Transact, Transacted } from "../../engine/transact.ts";
 import { requireSound } from "./changes.ts";
 import { Commands } from "./command.ts";
 import { closed } from "./event-log.ts";
@@ -25,6 +27,7 @@ import { Queries } from "./queries.ts";
 import { Recorder } from "./record.ts";
 import type { Store } from "./store.ts";
 import { tallies } from "./tally.ts";
+import { Transactor } from "./transact.ts";
 
 /** What was handed out longer ago than the window is dropped now and then. */
 const pruneEveryMs = 60_000;
@@ -36,6 +39,7 @@ export class PostgresLedger implements Ledger {
   readonly #recorder: Recorder;
   readonly #commands: Commands;
   readonly #queries: Queries;
+  readonly #transactor: Transactor;
   #prunedMs = 0;
   #closing: Promise<void> | undefined;
 
@@ -44,7 +48,8 @@ export class PostgresLedger implements Ledger {
     this.#recorder = new Recorder(store, options);
     this.#commands = new Commands(store, options);
     this.#queries = new Queries(store);
-    this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: true };
+    this.#transactor = new Transactor(store, options);
+    this.capabilities = { sharesLog: options.sharesLog, writes: true, transactions: "postgres", instantDeath: true };
     store.use();
   }
 
@@ -65,6 +70,16 @@ export class PostgresLedger implements Ledger {
     const recorded = await this.#recorder.run(session, changes);
     if (changes.some((change) => change.kind === "progress" && change.seen.length > 0)) await this.#prune();
     return recorded;
+  }
+
+  async bind(source: TransactionSource): Promise<void> {
+    this.#requireOpen();
+    return this.#transactor.bind(source);
+  }
+
+  async transact(session: number, request: Transact): Promise<Transacted> {
+    this.#requireOpen();
+    return this.#transactor.run(session, request);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
@@ -99,7 +114,7 @@ export class PostgresLedger implements Ledger {
 
   /** What was called before runs on its connections until they are closed, which waits for it. */
   close(): Promise<void> {
-    this.#closing ??= this.#store.leave();
+    this.#closing ??= this.#transactor.close().then(() => this.#store.leave());
     return this.#closing;
   }
 

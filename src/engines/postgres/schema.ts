@@ -2,6 +2,7 @@ import { appendFunctions } from "./functions/append.ts";
 import { leaseFunctions } from "./functions/lease.ts";
 import { recordFunctions } from "./functions/record.ts";
 import { rowFunctions } from "./functions/rows.ts";
+import { settleFunctions } from "./functions/settle.ts";
 
 /** Stands for the quoted name of the log's schema. */
 const placeholder = /\bS\./gu;
@@ -73,6 +74,9 @@ CREATE TABLE S.failure(
   sub integer, gen integer, slot integer, position bigint, n integer, at_ms float8 NOT NULL, class text NOT NULL,
   fingerprint text NOT NULL, error text NOT NULL, PRIMARY KEY(sub, gen, slot, position, n));
 
+CREATE TABLE S.settled(
+  sub integer, gen integer, slot integer, position bigint, done boolean NOT NULL, voided text[] NOT NULL,
+  PRIMARY KEY(sub, gen, slot, position));
 CREATE TABLE S.state(sub integer, key text COLLATE "C", value text NOT NULL, PRIMARY KEY(sub, key));
 CREATE TABLE S.seen(
   sub integer, gen integer, slot integer, identity text COLLATE "C", at_ms float8 NOT NULL,
@@ -93,6 +97,7 @@ export const tablesOfSubscription = [
   "revision",
   "state",
   "seen",
+  "settled",
 ] as const;
 
 /** Statements of the user may read our tables and change none: the setting is theirs while one of them runs. */
@@ -100,7 +105,7 @@ const guarded = ["meta", "head", "source", "type", "schema", "event", "session",
 const guards: string = [
   `CREATE FUNCTION S.guard() RETURNS trigger LANGUAGE plpgsql AS $$
    BEGIN
-     RAISE EXCEPTION 'ctx.write may not change the table % of the log', TG_TABLE_NAME USING ERRCODE = 'FL006';
+     RAISE EXCEPTION 'a handler may not change the table % of the log', TG_TABLE_NAME USING ERRCODE = 'FL006';
    END $$;`,
   ...[...guarded, ...tablesOfSubscription].map(
     (table) =>
@@ -114,7 +119,7 @@ const guards: string = [
  * it was released; a new format, or another text of a function, is a further step.
  */
 export const steps: readonly string[] = [
-  [tables, appendFunctions, rowFunctions, recordFunctions, leaseFunctions, guards].join("\n"),
+  [tables, appendFunctions, rowFunctions, recordFunctions, settleFunctions, leaseFunctions, guards].join("\n"),
 ];
 
 /** The number of the newest format this code knows. */

@@ -1,3 +1,5 @@
+import { FactlogError } from "../../errors.ts";
+import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import type {
   Change,
@@ -16,6 +18,7 @@ import type {
   SlotState,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
+import type { Transact, Transacted } from "../../engine/transact.ts";
 import { Commands } from "./command.ts";
 import { Counters } from "./counters.ts";
 import { EffectWriter } from "./effects.ts";
@@ -55,7 +58,12 @@ export class SqliteLedger implements Ledger {
     this.#commands = new Commands(db, rows, effects, options.slots);
     this.#queries = new Queries(store);
     this.#tallies = new Tallies(db);
-    this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: store.locks !== undefined };
+    this.capabilities = {
+      sharesLog: options.sharesLog,
+      writes: true,
+      transactions: "none",
+      instantDeath: store.locks !== undefined,
+    };
     store.use();
   }
 
@@ -80,6 +88,14 @@ export class SqliteLedger implements Ledger {
     if (changes.length === 0) return [];
     const call: RecordCall = { session, changes, refusals: new Map() };
     return this.#write(changes.some(needsSync), () => this.#recorder.run(call), eventsOf(changes));
+  }
+
+  async bind(source: TransactionSource): Promise<void> {
+    throw notHere(source);
+  }
+
+  async transact(_session: number, { source }: Transact): Promise<Transacted> {
+    throw notHere(source);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
@@ -131,4 +147,11 @@ export class SqliteLedger implements Ledger {
     if (this.#closing !== undefined) throw closed(this.#store.location.path);
     this.#store.requireSound();
   }
+}
+
+function notHere({ name }: TransactionSource): FactlogError {
+  return new FactlogError(
+    "NOT_SUPPORTED",
+    `an SQLite ledger settles in no transaction of ${name}: use ctx.write, which commits with the settle, or a PostgreSQL log.`,
+  );
 }
