@@ -2,12 +2,17 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import pg from "pg";
+import { z } from "zod";
+import { sourceOf } from "../../../src/app/store.ts";
+import { subjectOf } from "../../../src/conformance/index.ts";
+import { scene as conformance } from "../../../src/conformance/worker.ts";
 import { pgStore, type PgTx } from "../../../src/engines/postgres/index.ts";
 import { memory } from "../../../src/engines/memory/index.ts";
 import { sqlite } from "../../../src/engines/sqlite/index.ts";
+import { hasCode } from "../../../src/errors.ts";
 import { defineApp, defineSubscription, type FactlogError, type Log, type Store } from "../../../src/index.ts";
 import type { HandlerContext, TransactionContext } from "../../../src/index.ts";
-import { Done, fact, open, Order, unwell } from "../../runtime/support.ts";
+import { Done, eventually, fact, open, Order, unwell } from "../../runtime/support.ts";
 import { sql, type Place } from "../../support/postgres.ts";
 import { place, terminate } from "./support.ts";
 
@@ -266,6 +271,132 @@ test("a commit that never left is a failed attempt, and when it comes late it ch
   assert.deepEqual([attempts, await rows()], [[1, 2], [4]]);
   assert.match(String(answers[0]), /settled before|another holds/u);
   assert.deepEqual(await unwell(log), []);
+});
+
+test("the settle of a commit that never left is impossible from then on, row or no row", async (t) => {
+  const { where, pool } = await scene(t);
+  const subject = subjectOf(where.handle());
+  t.after(() => subject.close());
+  const { worker, ledger, lease } = await conformance(subject);
+  const source = sourceOf(pgStore(pool));
+  const transact = () => ledger.transact(worker.session, { source, run: async () => ({ lease, position: 5 }) });
+  const late: (() => Promise<unknown>)[] = [];
+  const kept = new Set<unknown>();
+  const meddle = async (send: () => Promise<unknown>, client: pg.PoolClient): Promise<unknown> => {
+    if (late.length === 2) return send();
+    late.push(send);
+    kept.add(client);
+    throw cut();
+  };
+  meddleWith(pool, meddle, kept);
+  for (let n = 0; n < 2; n++) {
+    const answer = await transact();
+    assert.deepEqual(
+      [answer.status, "error" in answer && hasCode(answer.error, "STORE_UNREACHABLE")],
+      ["failed", true],
+    );
+  }
+  for (const send of late) await assert.rejects(send(), { code: "FL008" });
+  assert.deepEqual((await ledger.load([lease]))[0]!.settled, []);
+  assert.deepEqual(await transact(), { status: "settled" });
+  const held = [...kept] as pg.Client[];
+  kept.clear();
+  for (const client of held) await client.end();
+});
+
+test("a commit that is cut while it waits for the log's head is a failed attempt, and its effect is there once", async (t) => {
+  const { where, log, pool, rows } = await scene(t, { application_name: "the user's" });
+  await log.publish(Order({ key: "k", n: 1 }));
+  const attempts: number[] = [];
+  const app = appOf(pgStore(pool), async (order, ctx) => {
+    attempts.push(ctx.attempt);
+    await insert(order, ctx);
+    ctx.emit(Done(order));
+  });
+  const locker = new pg.Client({ connectionString: where.url });
+  await locker.connect();
+  t.after(() => locker.end());
+  await locker.query(`BEGIN; SELECT 1 FROM ${where.schema}.head FOR UPDATE`);
+  const worker = await log.work(app);
+  const waiting =
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'the user''s' AND wait_event_type = 'Lock'";
+  await eventually("it waits", async () => (await sql(where.url, waiting)).length === 1);
+  await terminate(where.url, (await sql<[number]>(where.url, waiting))[0]![0]);
+  await locker.query("ROLLBACK");
+  await eventually("it is done", async () => (await log.operator.status())[0]?.depth === 0);
+  await worker.stop();
+  assert.deepEqual([attempts, await rows()], [[1, 2], [1]]);
+  assert.equal((await Array.fromAsync(log.read({ on: Done }))).length, 1);
+});
+
+test("past its timeout a handler's transaction is rolled back at once, whatever the handler does", async (t) => {
+  const { where, log, pool, rows } = await scene(t);
+  await sql(where.url, "CREATE TABLE account(id int PRIMARY KEY); INSERT INTO account VALUES (1)");
+  await log.publish(Order({ key: "k", n: 1 }));
+  const [late, go] = [fact(), fact()];
+  const attempts: number[] = [];
+  const app = appOf(
+    pgStore(pool),
+    async (order, ctx) => {
+      attempts.push(ctx.attempt);
+      await ctx.tx.query("SELECT 1 FROM account FOR UPDATE");
+      await insert(order, ctx);
+      if (ctx.attempt > 1) return;
+      ctx.signal.addEventListener("abort", () => late.tell());
+      await go.holds;
+    },
+    { timeout: 300 },
+  );
+  const worker = await log.work(app);
+  await late.holds;
+  await sql(where.url, "SELECT 1 FROM account FOR UPDATE");
+  assert.deepEqual(attempts, [1], "its key is busy until it has returned");
+  go.tell();
+  await eventually("it is done", async () => (await log.operator.status())[0]?.depth === 0);
+  await worker.stop();
+  assert.deepEqual([attempts, await rows()], [[1, 2], [1]]);
+});
+
+test("a pool that lends nothing charges no attempt: the handler has not begun", async (t) => {
+  const { log, pool, rows } = await scene(t, { max: 1, connectionTimeoutMillis: 50 });
+  const taken = await pool.connect();
+  const attempts: number[] = [];
+  const app = appOf(pgStore(pool), (order, ctx) => {
+    attempts.push(ctx.attempt);
+    return insert(order, ctx);
+  });
+  await assert.rejects(log.work(app), { message: /timeout exceeded/u });
+  taken.release();
+  const worker = await log.work(app);
+  const again = await pool.connect();
+  await log.publish(Order({ key: "k", n: 1 }));
+  await eventually("it waits", async () => (await log.operator.status())[0]?.retrying === 1);
+  again.release();
+  await eventually("it is done", async () => (await log.operator.status())[0]?.depth === 0);
+  await worker.stop();
+  assert.deepEqual([attempts, await rows()], [[1], [1]]);
+});
+
+test("state and a whole log's order: values are read and written in the same commit", async (t) => {
+  const { where, log, pool } = await scene(t);
+  await log.publishAll(orders(30).map(({ data }) => Order({ key: "k", n: data.n })));
+  const state = { schema: z.object({ sum: z.number() }), initial: { sum: 0 } };
+  const one = defineSubscription(
+    "sums",
+    { on: Order, from: "beginning", order: "log", store: pgStore(pool), state, retry: { backoff: [1] } },
+    async ({ data }, ctx) => {
+      const { sum } = ctx.state.get();
+      await ctx.tx.query("INSERT INTO effect(n) VALUES ($1)", [sum]);
+      ctx.state.set({ sum: sum + data.n });
+      if (data.n === 7 && ctx.attempt === 1) throw new Error("once");
+    },
+  );
+  await log.drain(defineApp({ name: "t", subscriptions: [one] }));
+  const sums = numbers(30).map((n) => (n * (n - 1)) / 2 + 0);
+  assert.deepEqual(
+    await sql(where.url, "SELECT n FROM effect ORDER BY n"),
+    sums.map((n) => [n]),
+  );
 });
 
 test("where it cannot settle it is refused at the start: on another engine, in another database", async (t) => {
