@@ -198,6 +198,8 @@ function wrapLedger(ledger: Ledger, line: Line): Ledger {
         () => ledger.record(session, changes),
         (results) => witness.recorded(process, session, changes, results),
       ),
+    bind: (source) => ledger.bind(source),
+    transact: (session, request) => ledger.transact(session, request),
     deliveries: (query) => line.call("deliveries", () => ledger.deliveries(query)),
     failures: (delivery) => line.call("failures", () => ledger.failures(delivery)),
     states: (sub, keys) => line.call("states", () => ledger.states(sub, keys)),

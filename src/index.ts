@@ -1,7 +1,8 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
-export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext } from "./app/context.ts";
+export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext, TransactionContext } from "./app/context.ts";
 export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
 export { sql, type Statement } from "./app/sql.ts";
+export type { Store } from "./app/store.ts";
 export {
   type Awaitable,
   defineSubscription,

@@ -23,6 +23,14 @@ export const limits = {
   emitsMax: 1_000,
   /** Statements queued by one delivery. */
   writesMax: 1_000,
+  /** Runs of a handler with `store` whose transaction stood in others' way; then it is an ordinary failure. */
+  transactionRunsMax: 3,
+  /** Connections of the log's own for handlers with `pgStore()`, per process; made on demand. */
+  transactionsMax: 16,
+  /** A transaction whose handler does nothing in it for this long is ended by the server: it may be a dead process's. */
+  transactionIdleMs: 30_000,
+  /** A handler whose transaction could not begin is tried again after this long, uncharged. */
+  transactionDeferMs: 1_000,
   /** Stored text of a thrown value, UTF-8 bytes. */
   errorBytesMax: 8_192,
   /** Failures kept per dead letter; the first and the newest stay. */

@@ -49,13 +49,22 @@ export interface HandlerContext<Emits extends AnyEventType = AnyEventType> {
    * and EMIT_NOT_DECLARED where `emits` does not name the type.
    */
   emit(event: NewEventOf<Emits>, options?: EmitOptions): void;
-  /** Queues a row change in the ledger's database, committed when, and only when, this delivery is done. */
+  /**
+   * Queues a row change in the ledger's database, committed when, and only when, this delivery is done. NOT_SUPPORTED with
+   * `store`: use `ctx.tx`.
+   */
   write(statement: Statement): void;
   /**
    * Appends now: a progress fact that stays even if this attempt fails. On a second run of the same delivery the FIRST
    * content stands; a different second one is dropped and counted, never an error.
    */
   announce(event: NewEventOf<Emits>, options?: Omit<EmitOptions, "after" | "at">): Promise<Receipt>;
+}
+
+/** Added by `store`. `tx` throws TX_CLOSED once the handler has ended, and wherever the transaction is over. */
+export interface TransactionContext<Tx> {
+  /** Its writes commit when, and only when, this delivery is done: in one commit with the settle. */
+  readonly tx: Tx;
 }
 
 /** Added by `state`: one value per key, read before the handler, written when the delivery is done. At most 64 KiB. */

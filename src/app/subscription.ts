@@ -16,7 +16,8 @@ import { isPosition, type Position } from "../event/position.ts";
 import { type AnySchema, isSchema } from "../event/schema.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
-import type { HandlerContext, StateContext } from "./context.ts";
+import type { HandlerContext, StateContext, TransactionContext } from "./context.ts";
+import { type AnyStore, sourceOf, type TransactionSource, type TxOf } from "./store.ts";
 
 export type Awaitable<T> = T | PromiseLike<T>;
 
@@ -87,6 +88,8 @@ export interface SubscriptionSpec {
   readonly concurrency: number;
   readonly description: string | undefined;
   readonly state: { readonly schema: AnySchema; readonly initial: unknown } | undefined;
+  /** Where its handler gets its transactions. */
+  readonly store: TransactionSource | undefined;
   readonly handler: (event: RecordedEvent, context: HandlerContext) => unknown;
 }
 
@@ -95,20 +98,23 @@ const specKey: unique symbol = Symbol.for("factlog.subscription");
 
 /**
  * A durable named reader. Delivery is at least once; effects are exactly once through `emit`, `write`, `state` and
- * receivers that honour `idempotencyKey`. A pure value: defining opens nothing. Throws INVALID_DEFINITION naming the
+ * receivers that honour `idempotencyKey`; with `store` also through `ctx.tx`. A pure value: defining opens nothing. Throws INVALID_DEFINITION naming the
  * option, INVALID_ATTRIBUTE on a bad name.
  */
 export function defineSubscription<
   const Name extends string,
   On extends AnyEventType,
   Emits extends AnyEventType = AnyEventType,
+  St extends AnyStore = never,
   V = never,
 >(
   name: Name,
-  options: SubscriptionOptions<On, Emits> & { readonly state?: StateOptions<V> },
+  options: SubscriptionOptions<On, Emits> & { readonly store?: St; readonly state?: StateOptions<V> },
   handler: (
     event: EventOf<On>,
-    ctx: HandlerContext<Emits> & ([V] extends [never] ? unknown : StateContext<V>),
+    ctx: HandlerContext<Emits> &
+      ([St] extends [never] ? unknown : TransactionContext<TxOf<St>>) &
+      ([V] extends [never] ? unknown : StateContext<V>),
   ) => Awaitable<unknown>,
 ): Subscription<Name> {
   const spec = resolve(name, options as unknown as AnyOptions, handler as SubscriptionSpec["handler"]);
@@ -122,7 +128,10 @@ export function specOf(subscription: Subscription): SubscriptionSpec {
   throw new FactlogError("INVALID_DEFINITION", "this is no subscription: give what defineSubscription returned.");
 }
 
-type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & { readonly state?: StateOptions<unknown> };
+type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & {
+  readonly state?: StateOptions<unknown>;
+  readonly store?: AnyStore;
+};
 
 const choices = {
   order: ["key", "none", "log"],
@@ -130,7 +139,7 @@ const choices = {
 } as const;
 
 const optionNames = new Set(
-  "on emits filter from order onExhausted retry timeout concurrency description state".split(" "),
+  "on emits filter from order onExhausted retry timeout concurrency description state store".split(" "),
 );
 
 function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["handler"]): SubscriptionSpec {
@@ -162,6 +171,7 @@ function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["h
     concurrency: concurrencyOf(name, options.concurrency),
     description: options.description,
     state: stateOf(name, options.state, order),
+    store: options.store === undefined ? undefined : asDefinition(name, "store", () => sourceOf(options.store)),
     handler,
   });
 }

@@ -27,6 +27,7 @@ import { rowChecks } from "./checks/rows.ts";
 import { takeoverChecks } from "./checks/takeover.ts";
 import { tallyChecks } from "./checks/tally.ts";
 import { timetableChecks } from "./checks/timetable.ts";
+import { transactChecks } from "./checks/transact.ts";
 
 export { runCheck, runChecks, subjectOf } from "./check.ts";
 export type { Capabilities, Check, CheckResult, Subject, SubjectOptions } from "./check.ts";
@@ -46,6 +47,7 @@ export const checks: readonly Check[] = [
   ...rowChecks,
   ...handOverChecks,
   ...effectChecks,
+  ...transactChecks,
   ...announceChecks,
   ...outboxChecks,
   ...deliveryChecks,

@@ -1,8 +1,11 @@
+import type { TransactionSource } from "../app/store.ts";
 import type { EncodedEvent, PositionNumber, Slot, StoredEvent } from "../event/stored-event.ts";
 import type { LedgerCapabilities } from "./capabilities.ts";
 import type { Appended } from "./event-log.ts";
+import type { SubscriptionTally } from "./tally.ts";
 import type { Journal, StepChange } from "./journal.ts";
 import type { DelayedEvent, Timetable } from "./timetable.ts";
+import type { Transact, Transacted } from "./transact.ts";
 
 /**
  * The second port: what subscriptions owe the facts. The runtime decides, the ledger records: every verb is one atomic
@@ -37,6 +40,21 @@ export interface Ledger extends Timetable, Journal {
    * database is answered `refused` and changes nothing; the others stand.
    */
   record(session: number, changes: readonly Change[]): Promise<readonly Recorded[]>;
+
+  /** Resolves where transactions of this source settle here; else NOT_SUPPORTED, or STORE_MISMATCH: another database. */
+  bind(source: TransactionSource): Promise<void>;
+
+  /**
+   * A handler's writes and the settle of its delivery as ONE commit. `run` gets the transaction; what it resolves to is
+   * settled last in it, fenced by my session and the slot's or the row's token, with its effects and an entry in the list
+   * of settled deliveries. That list is what a later holder learns from `load` where I die before I have recorded the
+   * closing; a running row with an entry is closed as done, never charged, by whatever takes it from its session (`lease`).
+   * An entry goes with the progress whose `low` reaches it, once no row stands there.
+   * A delivery has at most one entry: where one is there already, this transaction is rolled back and answered "settled".
+   * Transactions of one process do not wait for each other. Rejects with OUTCOME_UNKNOWN where it cannot be found out
+   * whether it stands.
+   */
+  transact(session: number, request: Transact): Promise<Transacted>;
 
   /** Delivery rows in a stable order: see DeliveryQuery. */
   deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]>;
@@ -138,6 +156,8 @@ export interface SlotState {
   readonly busy: readonly string[];
   /** Where the log does not dedupe: (source, id) settled in this slot within the window. */
   readonly seen: readonly string[];
+  /** Above `low`, without a row: settled by `transact`, and not reported closed. Ascending. */
+  readonly settled: readonly PositionNumber[];
 }
 
 // ── record ──
@@ -411,34 +431,4 @@ export interface CommandResult {
   readonly since: ReadonlyMap<string, ReadonlyMap<Slot, PositionNumber>>;
 }
 
-// ── tally ──
-export interface SubscriptionTally {
-  readonly sub: number;
-  readonly gen: number;
-  readonly name: string;
-  readonly revision: number;
-  readonly state: SubscriptionState;
-  readonly definition: Definition;
-  readonly types: readonly {
-    readonly type: string;
-    readonly since: ReadonlyMap<Slot, PositionNumber>;
-    readonly baseline: number;
-    readonly matched: number;
-  }[];
-  readonly slots: readonly {
-    readonly slot: Slot;
-    readonly session: number | undefined;
-    readonly low: PositionNumber;
-    readonly ranges: Ranges;
-    readonly matched: number;
-    readonly outcomes: Outcomes;
-  }[];
-  readonly rows: Readonly<Record<RowState, number>>;
-  /** Rows that retry for what their handler waits for. */
-  readonly waiting: number;
-  /** Keys that a dead row blocks. */
-  readonly blockedKeys: number;
-  /** Oldest recorded time over all rows but dead ones. */
-  readonly oldestRowMs: number | undefined;
-  readonly inFlight: number;
-}
+export type { SubscriptionTally } from "./tally.ts";

@@ -56,7 +56,7 @@ export class Attempts {
     if (this.#running.length > 0) this.#timer = this.#env.after(this.#everyMs, () => this.#look());
   }
   #check(attempt: Attempt, ranMs: number): void {
-    if (attempt.told) return;
+    if (attempt.told || attempt.settling) return;
     const { timeoutMs } = this.#times;
     if (ranMs >= timeoutMs && !attempt.timedOut) {
       attempt.timedOut = true;

@@ -11,6 +11,7 @@ import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
 import { dueTime } from "./due-time.ts";
 import { type DeliveryIdentity, derivedEventId, idempotencyKey } from "./identity.ts";
+import { guarded } from "./guarded.ts";
 import type { Delivery } from "./slot-work.ts";
 
 /** What a context needs of the runtime around it. */
@@ -32,6 +33,9 @@ export class DeliveryContext implements HandlerContext {
   readonly #event: RecordedEvent;
   #controller: AbortController | undefined;
   #ended: Ended | undefined;
+  /** The handler has returned; its settle may be under way. */
+  #returned = false;
+  #tx: unknown;
   #emits: EncodedEvent[] | undefined;
   #delayed: DelayedEvent[] | undefined;
   #writes: Statement[] | undefined;
@@ -77,6 +81,14 @@ export class DeliveryContext implements HandlerContext {
     return this.#state;
   }
 
+  get tx(): unknown {
+    if (this.#host.spec.store === undefined) {
+      throw new FactlogError("INVALID_OPTION", `${this.#host.spec.name} declares no store: add \`store: pgStore()\`.`);
+    }
+    this.#requireTransaction();
+    return this.#tx;
+  }
+
   idempotencyKey(name: string): string {
     return idempotencyKey(this.#who(), name);
   }
@@ -97,6 +109,12 @@ export class DeliveryContext implements HandlerContext {
 
   write(statement: Statement): void {
     this.#requireOpen("write");
+    if (this.#host.spec.store !== undefined) {
+      throw new FactlogError(
+        "NOT_SUPPORTED",
+        `${this.#host.spec.name} has a store: write by ctx.tx, which commits with the settle as well.`,
+      );
+    }
     this.#writes ??= [];
     if (this.#writes.length >= limits.writesMax) {
       throw new FactlogError("INVALID_OPTION", `one delivery may queue ${limits.writesMax} statements: write fewer.`);
@@ -118,8 +136,13 @@ export class DeliveryContext implements HandlerContext {
     const options = this.#host.spec.state;
     if (options !== undefined) this.#state = new StateCell(options, key, text, () => this.#requireOpen("state"));
   }
-  /** What the attempt wants done, if anything. Call once, when the handler has returned. */
+  /** The handler begins, with this transaction. */
+  openTransaction(tx: unknown): void {
+    this.#tx = guarded(tx, () => this.#requireTransaction());
+  }
+  /** What the attempt wants done, if anything. Call once, when the handler has returned: its verbs are too late from now on. */
   effects(): Effects | undefined {
+    this.#returned = true;
     const state = this.#state?.change();
     if (this.#emits === undefined && this.#writes === undefined && state === undefined) return undefined;
     return {
@@ -169,10 +192,18 @@ export class DeliveryContext implements HandlerContext {
     };
     return this.#identity;
   }
-  #requireOpen(verb: string): void {
-    if (this.#ended === undefined) return;
+  #requireTransaction(): void {
+    if (this.#ended === undefined && !this.#returned) return;
     const why =
-      this.#ended === "SETTLED"
+      this.#returned || this.#ended === "SETTLED"
+        ? "its handler has returned"
+        : `the attempt has ended (${this.#ended})`;
+    throw new FactlogError("TX_CLOSED", `ctx.tx is closed: ${why}. Await every statement in the handler.`);
+  }
+  #requireOpen(verb: string): void {
+    if (this.#ended === undefined && !this.#returned) return;
+    const why =
+      this.#returned || this.#ended === "SETTLED"
         ? "its handler has returned: await everything in the handler"
         : `the attempt has ended (${this.#ended})`;
     throw new FactlogError("EMIT_TOO_LATE", `ctx.${verb} came too late: ${why}. Nothing was recorded.`);

@@ -1,14 +1,17 @@
 import { AsyncLocalStorage, type AsyncResource } from "node:async_hooks";
+import type { TransactionSource } from "../app/store.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import { verdictOf } from "../app/verdicts.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { Effects } from "../engine/ledger.ts";
+import type { OwnSettle, Transact, Transacted } from "../engine/transact.ts";
 import { FactlogError, hasCode } from "../errors.ts";
 import { isIntact } from "../event/codec.ts";
 import { decodeEvent } from "../event/decode.ts";
 import type { EventDefinition, RecordedEvent } from "../event/define.ts";
 import { type ContextHost, DeliveryContext } from "./context.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
+import { limits } from "../limits.ts";
 import type { Delivery } from "./slot-work.ts";
 
 /** The fact that is being handled: what a handler publishes inherits its correlation. */
@@ -25,6 +28,8 @@ export class Attempt {
   timedOut = false;
   /** Its outcome was told; what still comes from the handler is ignored. */
   told = false;
+  /** Its transaction is being committed: no timeout ends it any more. */
+  settling = false;
   /** It was told as failed although user code has not returned. */
   givenUp = false;
 
@@ -44,6 +49,11 @@ export interface HandlerDesk {
   loadState(key: string): Promise<string | undefined>;
   /** Called once per attempt, when user code has returned (or never ran). */
   finished(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void;
+  transact(request: Transact): Promise<Transacted>;
+  /** In place of `finished`: another holds the delivery now. */
+  lost(attempt: Attempt): void;
+  /** In place of `finished`: the store cannot say whether it stands. */
+  fail(attempt: Attempt, error: unknown): void;
 }
 
 /** Decode, filter, load state, call the handler, tell the outcome. Never throws. */
@@ -51,16 +61,26 @@ export function handle(desk: HandlerDesk, attempt: Attempt): void {
   const event = readable(desk, attempt);
   if (event === undefined) return;
   if (desk.spec.filter !== undefined && !wanted(desk, attempt, event)) return;
+  begin(desk, attempt, event, 1);
+}
+
+/** `run`: from 1, over runs whose transactions stood in others' way; each has a context of its own. */
+function begin(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, run: number): void {
   const context = new DeliveryContext(desk.host, attempt.delivery, event);
   attempt.context = context;
-  if (desk.spec.state === undefined) return call(desk, attempt, event, context);
-  const key = desk.spec.order === "log" ? "" : attempt.delivery.event.key;
+  const { store, state, order } = desk.spec;
+  const go = (): void => {
+    if (store === undefined) call(desk, attempt, event, context);
+    else void callInTransaction(desk, { attempt, event, context, store, run });
+  };
+  if (state === undefined) return go();
+  const key = order === "log" ? "" : attempt.delivery.event.key;
   if (key === undefined)
     return desk.finished(attempt, { kind: "non-retryable", error: stateless(desk, event) }, undefined);
   desk.loadState(key).then(
     (text) => {
       context.loadState(key, text);
-      call(desk, attempt, event, context);
+      go();
     },
     (error: unknown) => desk.finished(attempt, { kind: "failed", class: "error", error }, undefined),
   );
@@ -125,6 +145,68 @@ function enter(desk: HandlerDesk, event: RecordedEvent, context: DeliveryContext
   return desk.spec.handler(event, context);
 }
 
+interface TransactionRun {
+  readonly attempt: Attempt;
+  readonly event: RecordedEvent;
+  readonly context: DeliveryContext;
+  readonly store: TransactionSource;
+  readonly run: number;
+}
+
+/** The same within a transaction that the settle of the delivery ends. Never rejects. */
+async function callInTransaction(desk: HandlerDesk, given: TransactionRun): Promise<void> {
+  const { attempt, event, context, store, run } = given;
+  const { signal } = context;
+  let ran: Promise<unknown> | undefined;
+  const handler = async (tx: unknown): Promise<OwnSettle> => {
+    signal.throwIfAborted();
+    context.openTransaction(tx);
+    ran = desk.scope.runInAsyncScope(async () => enter(desk, event, context));
+    await Promise.race([ran, aborted(signal)]);
+    if (attempt.timedOut) throw timeoutError(desk.spec);
+    attempt.settling = true;
+    return ownSettle(attempt.delivery, context.effects());
+  };
+  let answer: Transacted;
+  try {
+    answer = await desk.transact({ source: store, run: handler });
+  } catch (error) {
+    return desk.fail(attempt, error);
+  } finally {
+    attempt.settling = false;
+  }
+  // What was aborted is rolled back; its key stays busy until user code has returned, as ever.
+  await ran?.catch(() => undefined);
+  if (!("error" in answer))
+    return answer.status === "lost" ? desk.lost(attempt) : desk.finished(attempt, done, undefined);
+  if (answer.status === "again" && run < limits.transactionRunsMax && !signal.aborted) {
+    context.end("SETTLED");
+    return begin(desk, attempt, event, run + 1);
+  }
+  desk.finished(attempt, unfinished(attempt, answer, desk.host.now()), undefined);
+}
+
+function unfinished(attempt: Attempt, answer: Extract<Transacted, { error: unknown }>, nowMs: number): Outcome {
+  if (answer.status !== "not begun" || attempt.timedOut) return thrown(attempt, answer.error, nowMs);
+  return { kind: "deferred", error: answer.error, waitMs: limits.transactionDeferMs };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}
+
+/** As the delivery stands when its handler has returned: it may have got its row meanwhile. */
+function ownSettle({ slot, event, row }: Delivery, effects: Effects | undefined): OwnSettle {
+  return {
+    lease: slot.lease,
+    position: event.position,
+    ...(row === undefined ? {} : { rowToken: row.token }),
+    ...(effects === undefined ? {} : { effects }),
+  };
+}
+
 const done: Outcome = { kind: "done" };
 
 function returned(desk: HandlerDesk, attempt: Attempt, context: DeliveryContext): void {
@@ -141,11 +223,14 @@ function thrown(attempt: Attempt, error: unknown, nowMs: number): Outcome {
 }
 
 export function timeout(spec: SubscriptionSpec): Outcome {
-  const error = new FactlogError(
+  return { kind: "failed", class: "timeout", error: timeoutError(spec) };
+}
+
+function timeoutError(spec: SubscriptionSpec): FactlogError {
+  return new FactlogError(
     "HANDLER_TIMEOUT",
     `the handler of ${spec.name} ran past its timeout of ${spec.timeoutMs} ms: raise \`timeout\`, or heed ctx.signal.`,
   );
-  return { kind: "failed", class: "timeout", error };
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

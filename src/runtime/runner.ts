@@ -24,12 +24,13 @@ import { Attempts } from "./attempts.ts";
 import { Claims } from "./claims.ts";
 import type { ContextHost } from "./context.ts";
 import { DueRows } from "./due.ts";
+import { HeldBound } from "./held-bound.ts";
 import { Attempt, handle, type HandlerDesk, timeout } from "./handle.ts";
 import { Lanes } from "./lanes.ts";
 import { Reader } from "./reader.ts";
 import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
-import { type Batch, type Delivery, identityOf, freshDelivery, type Lane, SlotWork } from "./slot-work.ts";
+import { type Batch, type Delivery, freshDelivery, type Lane, SlotWork } from "./slot-work.ts";
 import { suspectingNoneToCome, type SuspectTurns } from "./suspects.ts";
 
 /** What a runner needs of the process around it. */
@@ -37,6 +38,7 @@ export interface RunnerWorld {
   readonly env: Env;
   readonly log: EventLog;
   readonly ledger: Ledger;
+  session(): number;
   readonly settler: Settler;
   readonly suspects: SuspectTurns;
   readonly logger: Logger;
@@ -76,7 +78,7 @@ export class Runner implements SlotOwner {
   #givenUp = 0;
   #pumping = false;
   #stopping = false;
-  #tooManyHeld = false;
+  readonly heldBound: HeldBound;
   /** The subscription stands still until an operator acts (`onExhausted: "stop"`), or for a newer deployment. */
   halted = false;
   deliveries = 0;
@@ -96,6 +98,9 @@ export class Runner implements SlotOwner {
       scope: new AsyncResource("factlog.handler", { requireManualDestroy: true }),
       loadState: async (key) => (await world.ledger.states(enrolment.sub, [key]))[0],
       finished: (attempt, outcome, effects) => this.#finished(attempt, outcome, effects),
+      transact: (request) => world.ledger.transact(world.session(), request),
+      lost: (attempt) => this.#lost(attempt),
+      fail: (attempt, error) => void (this.#without(attempt) && world.fail(error)),
     };
     this.#settlements = new Settlements(this);
     this.#claims = new Claims(world.env, this.#capabilities.totalOrder);
@@ -104,6 +109,7 @@ export class Runner implements SlotOwner {
       abandon: (attempt) => this.#abandon(attempt),
       detach: (attempt) => this.#detach(attempt),
     });
+    this.heldBound = new HeldBound(world, spec.name, () => this.reader.wake());
     this.reader = new Reader(this, new Set(definitions.keys()));
     this.due = new DueRows(this);
   }
@@ -144,7 +150,7 @@ export class Runner implements SlotOwner {
     return this.whole ? 1 : this.#capabilities.slots;
   }
   get mayRead(): boolean {
-    return !this.halted && !this.#stopping && !this.#tooManyHeld && this.#lanes.waiting < limits.readAheadMax;
+    return !this.halted && !this.#stopping && !this.heldBound.reached && this.#lanes.waiting < limits.readAheadMax;
   }
   get stopping(): boolean {
     return this.#stopping;
@@ -188,15 +194,7 @@ export class Runner implements SlotOwner {
   /** Rows hold some key here. */
   get holdsKeys(): boolean {
     for (const slot of this.slots.values()) if (slot.busy.size > 0) return true;
-    return this.#tooManyHeld;
-  }
-  boundHeld(held: number): void {
-    const tooMany = held >= limits.heldMax;
-    if (tooMany === this.#tooManyHeld) return;
-    this.#tooManyHeld = tooMany;
-    if (!tooMany) return this.reader.wake();
-    const message = `${this.spec.name} reads no further: ${held} events wait behind failing ones. Redrive or discard its dead letters.`;
-    this.world.logger.error(message, { subscription: this.spec.name, held });
+    return this.heldBound.reached;
   }
   /** The session was declared dead: no attempt's result counts any more. */
   disown(): void {
@@ -265,27 +263,14 @@ export class Runner implements SlotOwner {
       delivery.settled = true;
       return;
     }
-    if (this.#capabilities.dedupe !== "retained" && this.#repeated(slot, event)) {
+    if (slot.settledBefore(event.position)) return this.#settlements.closeSettled(delivery);
+    if (this.#capabilities.dedupe !== "retained" && slot.repeats(event)) {
       delivery.settled = true;
       slot.countClosed(event.type, "duplicate");
       return this.world.settler.touch(slot, this);
     }
     if (delivery.key !== undefined && slot.busy.has(delivery.key)) return this.#settlements.holdBack(delivery);
     this.enqueue(delivery);
-  }
-  #repeated(slot: SlotWork, event: StoredEvent): boolean {
-    const identity = identityOf(event);
-    if (slot.seen.has(identity)) return true;
-    slot.seen.add(identity);
-    return false;
-  }
-  /**
-   * Recorded with what settles the delivery, not with what reads it: a worker that takes over would hold an open
-   * delivery for its own repeat.
-   */
-  remember({ slot, event }: Delivery): void {
-    if (this.#capabilities.dedupe === "retained") return;
-    slot.batch.seen.push({ identity: identityOf(event), atMs: this.world.env.now() });
   }
   laneKey(event: StoredEvent): string | undefined {
     if (this.spec.order === "log") return "";
@@ -354,11 +339,26 @@ export class Runner implements SlotOwner {
     this.attempts.add(attempt);
     handle(this.#desk, attempt);
   }
+  #ended(attempt: Attempt): void {
+    if (!this.attempts.remove(attempt)) return;
+    this.#inFlight--;
+    if (attempt.givenUp) this.#givenUp--;
+  }
+  /** It ends without an outcome. Whether it was still to be told. */
+  #without(attempt: Attempt): boolean {
+    this.#ended(attempt);
+    if (attempt.told) return false;
+    attempt.told = true;
+    attempt.context?.end("LEASE_LOST");
+    return true;
+  }
+  /** Its own transaction met a fence: another holds this delivery now. */
+  #lost(attempt: Attempt): void {
+    if (this.#without(attempt)) this.#settlements.lostAttempt(attempt.delivery);
+    this.pump();
+  }
   #finished(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void {
-    if (this.attempts.remove(attempt)) {
-      this.#inFlight--;
-      if (attempt.givenUp) this.#givenUp--;
-    }
+    this.#ended(attempt);
     if (!attempt.told) this.#tell(attempt, outcome, effects);
     this.pump();
   }

@@ -14,7 +14,7 @@ import { deliveryStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
 import type { Runner } from "./runner.ts";
-import type { Batch, Delivery, SlotWork } from "./slot-work.ts";
+import { type Batch, type Delivery, identityOf, type SlotWork } from "./slot-work.ts";
 import { tellDelivery } from "./tell.ts";
 
 /**
@@ -47,13 +47,43 @@ export class Settlements {
     else this.#keep(delivery, settlement);
   }
 
+  /** An earlier holder's transaction did it: what remains is to say so. */
+  closeSettled(delivery: Delivery): void {
+    delivery.settled = true;
+    delivery.slot.countClosed(delivery.event.type, "done");
+    this.#remember(delivery);
+    this.#runner.world.settler.touch(delivery.slot, this.#runner);
+  }
+  /** Its slot or row was lost before it was done. */
+  lostAttempt(delivery: Delivery): void {
+    delivery.slot.unhand(delivery);
+    if (this.#becomingRows.has(delivery)) {
+      this.#becomingRows.set(delivery, () => this.lostAttempt(delivery));
+      return;
+    }
+    if (delivery.row === undefined) this.#runner.drop(delivery.slot);
+    else this.#runner.due.forget(delivery);
+    this.#runner.world.suspects.done(delivery);
+    this.#runner.advance(delivery);
+  }
+
+  /**
+   * Recorded with what settles the delivery, not with what reads it: a worker that takes over would hold an open
+   * delivery for its own repeat.
+   */
+  #remember({ slot, event }: Delivery): void {
+    const { log, env } = this.#runner.world;
+    if (log.capabilities.dedupe === "retained") return;
+    slot.batch.seen.push({ identity: identityOf(event), atMs: env.now() });
+  }
+
   // ── deliveries without a row ──
   #close(delivery: Delivery, as: "done" | "skipped", effects: Effects | undefined): void {
     const { slot } = delivery;
     this.#runner.deliveries++;
     delivery.settled = true;
     slot.countClosed(delivery.event.type, as);
-    this.#runner.remember(delivery);
+    this.#remember(delivery);
     if (effects === undefined) {
       this.#runner.world.settler.touch(slot, this.#runner);
       return this.#runner.advance(delivery);
@@ -137,7 +167,7 @@ export class Settlements {
       ...part,
       ...(theirs ? { event } : {}),
     });
-    this.#runner.remember(delivery);
+    this.#remember(delivery);
   }
   #failure(delivery: Delivery, settlement: Exclude<Settlement, { kind: "close" }>): FailureRecord | undefined {
     const { spec, world } = this.#runner;

@@ -104,6 +104,8 @@ export class SlotWork {
   #low: PositionNumber;
   readonly #open = new Fifo<Delivery>();
   #loaded: Ranges;
+  /** Settled in a transaction of an earlier holder, who died before it said so. */
+  readonly #settled: Set<PositionNumber>;
   #batch: Batch = emptyBatch();
 
   /** `heldSinceMs`: wall clock. */
@@ -117,6 +119,7 @@ export class SlotWork {
     this.suspect = state.suspect;
     this.suspectedTo = state.suspect;
     this.#loaded = state.ranges;
+    this.#settled = new Set(state.settled);
     this.seen = new Set(state.seen);
     this.since = state.since;
     for (const key of state.busy) this.busy.set(key, 0);
@@ -149,6 +152,17 @@ export class SlotWork {
     while (this.#loaded.length > 0 && (this.#loaded[0]?.[1] ?? 0) < position) this.#loaded = this.#loaded.slice(1);
     const run = this.#loaded[0];
     return run !== undefined && run[0] <= position;
+  }
+  /** Whether an earlier holder's transaction has done this event. */
+  settledBefore(position: PositionNumber): boolean {
+    return this.#settled.delete(position);
+  }
+  /** Whether this identity was delivered here already; remembers it. */
+  repeats(event: StoredEvent): boolean {
+    const identity = identityOf(event);
+    if (this.seen.has(identity)) return true;
+    this.seen.add(identity);
+    return false;
   }
   /** Deliveries must be added in order of position. */
   add(delivery: Delivery): void {

@@ -83,6 +83,7 @@ export class Workshop {
       }
     }
     const { log, ledger } = this.#store.engine;
+    for (const { store } of specs) if (store !== undefined) await ledger.bind(store);
     const enrolled: EnrolledRunner[] = [];
     for (const spec of specs) {
       const entry = await enrol(log, ledger, spec);
@@ -113,6 +114,7 @@ export class Workshop {
       env: this.#store.env,
       log: this.#store.engine.log,
       ledger: this.#store.engine.ledger,
+      session: () => this.#session.id,
       settler: this.#settler,
       suspects: this.#suspects,
       logger: this.#logger,
@@ -309,7 +311,7 @@ class EnrolledRunner implements Tenant {
   /** At the bound of held rows the subscription stops reading, loudly, until some are settled. */
   #boundHeld(): void {
     this.#store.engine.ledger.tally().then(
-      (tallies) => this.runner.boundHeld(tallies.find((each) => each.sub === this.sub)?.rows.held ?? 0),
+      (tallies) => this.runner.heldBound.is(tallies.find((each) => each.sub === this.sub)?.rows.held ?? 0),
       (error: unknown) => this.#unlessItMayPass(error),
     );
   }

@@ -43,6 +43,7 @@ test("defaults are filled in from the table of limits", () => {
     timeoutMs: 300_000,
     concurrency: 16,
     description: undefined,
+    store: undefined,
     state: undefined,
   });
 });
@@ -121,7 +122,7 @@ test("each bad option is refused by name, with what to give instead", () => {
     [{ state: { ...state, initial: undefined } }, "state.initial", /state\.initial is undefined: give a JSON value/],
     [{ state: { ...state, initial: { n: "0" } } }, "state.initial", /state\.initial: n: expected number/],
     [{ concurency: 5 }, "concurency", /concurency is no option; choose among on, emits/],
-    [{ store: {} }, "store", /store is no option/],
+    [{ store: {} }, "store", /this is no store: give pgStore/],
   ];
   for (const [options, option, message] of bad) {
     const error = refused("INVALID_DEFINITION", message, () => spec(options));

@@ -11,6 +11,7 @@ import { brokenEngines, brokenOutside } from "./broken/outside.ts";
 import { brokenRecords } from "./broken/record.ts";
 import { brokenSubject } from "./broken/sabotage.ts";
 import { brokenTimetables } from "./broken/timetable.ts";
+import { brokenTransactions } from "./broken/transact.ts";
 
 const broken = [
   ...brokenLogs,
@@ -18,6 +19,7 @@ const broken = [
   ...brokenLeases,
   ...brokenRecords,
   ...brokenEffects,
+  ...brokenTransactions,
   ...brokenOutside,
   ...brokenEngines,
   ...brokenTimetables,

@@ -39,6 +39,7 @@ for (const { name, fresh } of engines) {
       insert: [],
       effects: [],
       seen: [],
+      settled: [],
     };
     const claims = held.map((lease) => ({ kind: "progress" as const, lease, claim: 50_000, ...nothing }));
     assert.ok((await ledger.record(session, claims)).every((recorded) => recorded.status === "ok"));

@@ -23,8 +23,8 @@ import { scene, type Scene, Worker } from "../worker.ts";
 interface Run extends Scene {
   readonly delivery: DeliveryRef;
   /** A step of the running delivery moves on. */
-  step(name: string, to: StepChange["to"], rowToken?: number): ReturnType<Worker["settle"]>;
-  steps(scope?: number): Promise<readonly StepRecord[]>;
+  readonly step: (name: string, to: StepChange["to"], rowToken?: number) => ReturnType<Worker["settle"]>;
+  readonly steps: (scope?: number) => Promise<readonly StepRecord[]>;
 }
 
 /** A delivery that runs, at position 5 of key "k". */

@@ -137,6 +137,7 @@ function createSlot(sub: number, slot: Slot, low: number): SlotRow {
     outcomes: { done: 0, skipped: 0, discarded: 0, expired: 0, duplicate: 0 },
     rows: new Map(),
     seen: new Map(),
+    settled: new Set(),
   };
 }
 

@@ -115,7 +115,7 @@ function rowOf(store: Store, step: Step): Row | undefined {
 const isOf = (step: Step, { sub, slot, position }: Place): boolean =>
   step.sub === sub && step.slot === slot && step.position === position;
 
-function view({ sub: _, slot: _slot, position: _position, scope: _scope, ...step }: Step): StepRecord {
+function view({ sub: _sub, slot: _slot, position: _position, scope: _scope, ...step }: Step): StepRecord {
   return { ...step, value: step.bytes > limits.stepInlineBytes ? undefined : step.value };
 }
 

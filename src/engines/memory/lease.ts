@@ -1,6 +1,6 @@
 import { FactlogError } from "../../errors.ts";
 import type { LeaseRequest, LeaseState, SlotLease, SubscriptionState } from "../../engine/ledger.ts";
-import { remember, runningRow } from "./record.ts";
+import { closeRow, remember, runningRow } from "./record.ts";
 import type { Context } from "./facts.ts";
 import {
   bury,
@@ -28,7 +28,7 @@ export function lease(context: Context, request: LeaseRequest): LeaseState {
   }
   for (const ref of request.release) {
     const row = runningRow(store, session, ref, ref.rowToken);
-    if (row !== undefined) makeReady(row, 0);
+    if (row !== undefined) release(store, row);
   }
   for (const want of request.want) take(store, session, want);
   if (request.leave === true) leave(store, session);
@@ -54,7 +54,7 @@ function declareDead(context: Context, session: number, crashDueMs: number): voi
   const { store } = context;
   store.sessions.delete(session);
   for (const row of deliveryRows(store)) {
-    if (row.state === "running" && row.session === session) chargeCrash(context, row, crashDueMs);
+    if (row.state === "running" && row.session === session) takeFromDead(context, row, crashDueMs);
   }
   for (const slot of slotRows(store)) {
     if (slot.session !== session) continue;
@@ -62,6 +62,19 @@ function declareDead(context: Context, session: number, crashDueMs: number): voi
     slot.token++;
     slot.suspect = Math.max(slot.suspect, slot.claim);
   }
+}
+
+function takeFromDead(context: Context, row: Row, crashDueMs: number): void {
+  const slot = slotRowOf(context.store, row)!;
+  if (slot.settled.has(row.position)) closeRow(slot, row, "done");
+  else chargeCrash(context, row, crashDueMs);
+}
+
+/** It goes on elsewhere, unless its own transaction has settled it. */
+function release(store: Store, row: Row): void {
+  const slot = slotRowOf(store, row)!;
+  if (slot.settled.has(row.position)) closeRow(slot, row, "done");
+  else makeReady(row, 0);
 }
 
 function chargeCrash({ store, env }: Context, row: Row, crashDueMs: number): void {
@@ -92,7 +105,7 @@ function take(store: Store, session: number, want: LeaseRequest["want"][number])
 
 function leave(store: Store, session: number): void {
   for (const slot of slotRows(store)) if (slot.session === session) freeSlot(slot);
-  for (const row of deliveryRows(store)) if (row.session === session) makeReady(row, 0);
+  for (const row of deliveryRows(store)) if (row.session === session) release(store, row);
   store.sessions.delete(session);
 }
 

@@ -1,4 +1,5 @@
 import { limits } from "../../limits.ts";
+import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import type {
   Change,
@@ -19,6 +20,7 @@ import type {
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
+import type { Transact, Transacted } from "../../engine/transact.ts";
 import { command } from "./command.ts";
 import { awaited, signal, stepsOf, stepValue, waits } from "./journal.ts";
 import { lease } from "./lease.ts";
@@ -27,6 +29,7 @@ import { apply, requireSound } from "./record.ts";
 import { closed, deliveryRows, notThere, slotRowOf, type Row } from "./store.ts";
 import { tally } from "./tally.ts";
 import { cancel, delay, delayed, fire, requireDelayable, tick } from "./timetable.ts";
+import { bind, transact } from "./transact.ts";
 
 /** Every verb runs to its end without a pause: that is its transaction. */
 export class MemoryLedger implements Ledger {
@@ -36,7 +39,7 @@ export class MemoryLedger implements Ledger {
 
   constructor(context: Context) {
     this.#context = context;
-    this.capabilities = { sharesLog: context.sharesLog, writes: false, instantDeath: false };
+    this.capabilities = { sharesLog: context.sharesLog, writes: false, transactions: "memory", instantDeath: false };
   }
 
   async lease(request: LeaseRequest): Promise<LeaseState> {
@@ -60,6 +63,7 @@ export class MemoryLedger implements Ledger {
         since: new Map([...types].map(([type, entry]) => [type, entry.since.get(slot) ?? 0])),
         busy: [...new Set(rows.filter(({ holds }) => holds).map(({ key }) => key))],
         seen: [...row.seen].filter(([, atMs]) => atMs >= since).map(([identity]) => identity),
+        settled: [...row.settled].filter((at) => at > row.low && !row.rows.has(at)).toSorted((a, b) => a - b),
       };
     });
   }
@@ -68,6 +72,15 @@ export class MemoryLedger implements Ledger {
     const context = this.#opened();
     requireSound(changes);
     return changes.map((change) => apply(context, session, change));
+  }
+
+  async bind(source: TransactionSource): Promise<void> {
+    this.#opened();
+    bind(source);
+  }
+
+  async transact(session: number, request: Transact): Promise<Transacted> {
+    return transact(this.#opened(), session, request);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {

@@ -84,6 +84,8 @@ function progress(context: Context, session: number, change: ProgressChange): Re
   for (const insert of change.insert) insertRow(slot, session, insert);
   enact(context, slot, change.effects);
   for (const { identity, atMs } of change.seen) slot.seen.set(identity, atMs);
+  for (const position of slot.settled)
+    if (position <= slot.low && !slot.rows.has(position)) slot.settled.delete(position);
   return recorded(
     slot,
     change.insert.map((insert) => insert.key),
@@ -198,7 +200,7 @@ function relay(context: Context, session: number, change: RelayChange): Recorded
 }
 
 // ── fences ──
-function leasedSlot(store: Store, session: number, lease: SlotLease): SlotRow | undefined {
+export function leasedSlot(store: Store, session: number, lease: SlotLease): SlotRow | undefined {
   const slot = slotRowOf(store, lease);
   const mine = store.sessions.has(session) && slot?.session === session && slot.token === lease.token;
   return mine ? slot : undefined;
@@ -212,7 +214,7 @@ export function runningRow(store: Store, session: number, delivery: DeliveryRef,
 
 // ── effects ──
 /** Whether, and because of whom, these effects cannot take place. Changes nothing. */
-function refusalOf(context: Context, effects: readonly Effects[]): Recorded | undefined {
+export function refusalOf(context: Context, effects: readonly Effects[]): Recorded | undefined {
   const refuse = (position: number, error: unknown): Recorded => ({
     ...lost,
     status: "refused",
@@ -243,7 +245,7 @@ function refusalOf(context: Context, effects: readonly Effects[]): Recorded | un
   return undefined;
 }
 
-function enact(context: Context, slot: SlotRow, effects: readonly Effects[]): void {
+export function enact(context: Context, slot: SlotRow, effects: readonly Effects[]): void {
   const { states } = context.store.subscriptions.get(slot.sub)!;
   emit(
     context,

@@ -68,6 +68,8 @@ export interface SlotRow extends SlotRef {
   readonly rows: Map<PositionNumber, Row>;
   /** Identity -> when it was handed out, where the log does not dedupe. */
   readonly seen: Map<string, number>;
+  /** Settled by `transact`, and not reported closed. */
+  readonly settled: Set<PositionNumber>;
 }
 
 export interface Row extends Mutable<Omit<DeliveryRow, "failure">> {

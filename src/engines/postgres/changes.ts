@@ -119,14 +119,14 @@ export class ChangeWriter {
       matched: [...matched],
       ...outcomes,
       ...(insert.length > 0 ? { insert: insert.map(rowFields) } : {}),
-      ...this.#effects(effects),
+      ...this.effects(effects),
       seen: seen.map(({ identity, atMs }) => [identity, atMs]),
     };
   }
 
   #row({ delivery, rowToken, to, effects }: RowChange): object {
     const head = { kind: "row", ...delivery, rowToken };
-    if (to.state === "closed") return { ...head, as: to.as, ...this.#effects(effects === undefined ? [] : [effects]) };
+    if (to.state === "closed") return { ...head, as: to.as, ...this.effects(effects === undefined ? [] : [effects]) };
     const failure = to.failure === undefined ? {} : { failure: failureFields(to.failure) };
     return { ...head, ...to, state: stateNumber[to.state], ...failure };
   }
@@ -136,7 +136,7 @@ export class ChangeWriter {
     return { kind: "announce", ...by, event: this.event(event) };
   }
 
-  #effects(effects: readonly Effects[]): object {
+  effects(effects: readonly Effects[]): object {
     if (effects.length === 0) return {};
     return {
       emits: effects.some(({ emits }) => emits.length > 0),

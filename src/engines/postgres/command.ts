@@ -194,12 +194,12 @@ class Act {
 
   /**
    * `start`, but where workers of the older revision have come further: they passed over the added types there. Locks
-   * the slots, so that none comes further meanwhile.
+   * the slots, so that none comes further meanwhile, and for no key share: they may change hands next.
    */
   async #notBehind(known: Subscription, start: Start): Promise<Start> {
     const since = new Map(start);
     const reached = await this.#query<[number, number, string]>(
-      "SELECT slot, low, ranges FROM S.slot WHERE sub = $1 AND gen = $2 ORDER BY slot FOR NO KEY UPDATE",
+      "SELECT slot, low, ranges FROM S.slot WHERE sub = $1 AND gen = $2 ORDER BY slot FOR UPDATE",
       known.sub,
       known.gen,
     );

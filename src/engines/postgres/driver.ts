@@ -3,6 +3,7 @@ import { FactlogError } from "../../errors.ts";
 /** The part of `pg` that is used, by structure: its types appear in nobody's declarations. */
 export interface Driver {
   readonly Client: new (config: ClientConfig) => Client;
+  readonly Pool: new (config: ClientConfig) => Pool;
 }
 
 export interface ClientConfig {
@@ -15,7 +16,7 @@ export interface Query {
   readonly values?: readonly unknown[];
   /** Prepared once per connection under this name. */
   readonly name?: string;
-  readonly rowMode: "array";
+  readonly rowMode?: "array";
   /** Refuses several statements in one text. */
   readonly queryMode?: "extended";
 }
@@ -38,6 +39,19 @@ export interface Client {
   on(event: "end", heard: () => void): unknown;
   on(event: "notification", heard: (message: Notification) => void): unknown;
   end(): Promise<void>;
+}
+
+export interface Pool {
+  connect(): Promise<PoolClient>;
+  on(event: "error", heard: (error: Error) => void): unknown;
+  end(): Promise<void>;
+}
+export interface PoolClient {
+  query(query: Query | string): Promise<Answer>;
+  on(event: "error", heard: (error: Error) => void): unknown;
+  removeListener(event: "error", heard: (error: Error) => void): unknown;
+  /** `destroy`: the connection is closed, and not lent again. */
+  release(destroy?: boolean): void;
 }
 
 /** Numbers as numbers: `pg` gives int8 as text, since it may be beyond 2^53; ours never is. */

@@ -21,29 +21,34 @@ const comments = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/|\(|;)+/u;
 /** Runs one statement of the user inside the open transaction. NOT_SUPPORTED: what it may not do. */
 export async function runGuest(client: Client, statement: SqlStatement, schema: string): Promise<void> {
   const text = statement.text.map((piece, index) => (index === 0 ? piece : `$${index}${piece}`)).join("");
-  requireAllowed(text, schema);
+  requireAllowed("ctx.write", text, schema);
   const values = statement.values.map(bindable);
   try {
     await client.query({ text, values, rowMode: "array", queryMode: "extended" });
   } catch (error) {
-    if (codeOf(error) !== raised.guest && !isSeveral(error)) throw error;
-    throw notAllowed(text, error);
+    throw asRefusal("ctx.write", text, error);
   }
 }
 
-function requireAllowed(text: string, schema: string): void {
+/** `verb`: what the user called, for messages. */
+export function requireAllowed(verb: string, text: string, schema: string): void {
   const first = /^[a-z]+/iu.exec(text.replace(comments, ""))?.[0].toLowerCase() ?? "";
   const touchesOurs = changesDefinitions.test(first) && new RegExp(`\\b${schema}\\b`, "iu").test(text);
-  if (refusedFirst.has(first) || touchesOurs) throw notAllowed(text);
+  if (refusedFirst.has(first) || touchesOurs) throw notAllowed(verb, text);
+}
+
+/** The server's answer, but where it says that something is not allowed. */
+export function asRefusal(verb: string, text: string, error: unknown): unknown {
+  return codeOf(error) === raised.guest || isSeveral(error) ? notAllowed(verb, text, error) : error;
 }
 
 const isSeveral = (error: unknown): boolean =>
   codeOf(error) === "42601" && /multiple commands/u.test((error as Error).message);
 
-function notAllowed(text: string, cause?: unknown): FactlogError {
+function notAllowed(verb: string, text: string, cause?: unknown): FactlogError {
   return new FactlogError(
     "NOT_SUPPORTED",
-    `ctx.write may not do this to the store (one statement, no transaction control, nothing to the log's own tables): ${text.slice(0, 200)}`,
+    `${verb} may not do this to the store (one statement, no transaction control, nothing to the log's own tables): ${text.slice(0, 200)}`,
     { cause },
   );
 }

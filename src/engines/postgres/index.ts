@@ -16,6 +16,9 @@ export interface PostgresOptions {
   readonly slots?: number;
 }
 
+export { pgStore, type PgTx } from "./pg-store.ts";
+export type { Store } from "../../app/store.ts";
+
 const slotsMax = 4_096;
 
 /**

@@ -1,3 +1,4 @@
+import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import { limits } from "../../limits.ts";
 import type {
@@ -19,6 +20,7 @@ import type {
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
+import type { Transact, Transacted } from "../../engine/transact.ts";
 import { requireSound } from "./changes.ts";
 import { Commands } from "./command.ts";
 import { closed } from "./event-log.ts";
@@ -29,6 +31,7 @@ import { Recorder } from "./record.ts";
 import type { Store } from "./store.ts";
 import { tallies } from "./tally.ts";
 import { Timetable } from "./timetable.ts";
+import { Transactor } from "./transact.ts";
 
 /** What was handed out longer ago than the window is dropped now and then. */
 const pruneEveryMs = 60_000;
@@ -42,6 +45,7 @@ export class PostgresLedger implements Ledger {
   readonly #queries: Queries;
   readonly #timetable: Timetable;
   readonly #steps: Steps;
+  readonly #transactor: Transactor;
   #prunedMs = 0;
   #closing: Promise<void> | undefined;
 
@@ -52,7 +56,8 @@ export class PostgresLedger implements Ledger {
     this.#queries = new Queries(store);
     this.#steps = new Steps(store);
     this.#timetable = new Timetable(store, options);
-    this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: true };
+    this.#transactor = new Transactor(store, options);
+    this.capabilities = { sharesLog: options.sharesLog, writes: true, transactions: "postgres", instantDeath: true };
     store.use();
   }
 
@@ -73,6 +78,16 @@ export class PostgresLedger implements Ledger {
     const recorded = await this.#recorder.run(session, changes);
     if (changes.some((change) => change.kind === "progress" && change.seen.length > 0)) await this.#prune();
     return recorded;
+  }
+
+  async bind(source: TransactionSource): Promise<void> {
+    this.#requireOpen();
+    return this.#transactor.bind(source);
+  }
+
+  async transact(session: number, request: Transact): Promise<Transacted> {
+    this.#requireOpen();
+    return this.#transactor.run(session, request);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
@@ -162,7 +177,7 @@ export class PostgresLedger implements Ledger {
 
   /** What was called before runs on its connections until they are closed, which waits for it. */
   close(): Promise<void> {
-    this.#closing ??= this.#store.leave();
+    this.#closing ??= this.#transactor.close().then(() => this.#store.leave());
     return this.#closing;
   }
 

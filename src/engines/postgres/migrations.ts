@@ -32,7 +32,7 @@ const noOutbox = "ALTER TABLE S.outbox ADD CONSTRAINT the_log_is_not_in_this_sch
  * Changes where positions may be given a second time: in another cluster, in a copy of the database, and after a failover
  * or a recovery to a point in time, which begin another timeline.
  */
-const lifeSql = `SELECT (SELECT system_identifier FROM pg_control_system()) || '.' ||
+export const lifeSql = `SELECT (SELECT system_identifier FROM pg_control_system()) || '.' ||
   substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '.' ||
   (SELECT oid FROM pg_database WHERE datname = current_database())`;
 

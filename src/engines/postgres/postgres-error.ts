@@ -9,6 +9,8 @@ export const raised = {
   conflict: "FL004",
   notFound: "FL005",
   guest: "FL006",
+  notMine: "FL007",
+  settledBefore: "FL008",
 } as const;
 
 interface ServerError {
@@ -24,6 +26,15 @@ interface ServerError {
 export function answerOf(error: unknown): ServerError | undefined {
   const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
   return typeof code === "string" && typeof severity === "string" ? (error as ServerError) : undefined;
+}
+
+/** The same where a library has wrapped it. */
+export function serverErrorIn(error: unknown): ServerError | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    const answer = answerOf(at);
+    if (answer !== undefined) return answer;
+  }
+  return answerOf(error);
 }
 
 export const codeOf = (error: unknown): string | undefined => answerOf(error)?.code;

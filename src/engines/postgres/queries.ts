@@ -55,6 +55,7 @@ type SlotCells = readonly [
   busy: string,
   seen: string,
   since: string,
+  settled: string,
 ];
 
 const refs = "unnest($1::integer[], $2::integer[], $3::integer[])";
@@ -73,7 +74,11 @@ const sqlOf = (store: Store) => ({
        (SELECT coalesce(json_agg(e.identity ORDER BY e.at_ms), '[]') FROM S.seen e
         WHERE e.sub = l.sub AND e.gen = l.gen AND e.slot = l.slot AND e.at_ms >= $4),
        (SELECT coalesce(json_agg(json_build_array(c.type, c.since)), '[]') FROM S.counted c
-        WHERE c.sub = l.sub AND c.gen = l.gen)
+        WHERE c.sub = l.sub AND c.gen = l.gen),
+       (SELECT coalesce(json_agg(e.position ORDER BY e.position), '[]') FROM S.settled e
+        WHERE e.sub = l.sub AND e.gen = l.gen AND e.slot = l.slot AND e.position > l.low AND e.done AND NOT EXISTS(
+          SELECT 1 FROM S.delivery d WHERE d.sub = e.sub AND d.gen = e.gen AND d.slot = e.slot
+            AND d.position = e.position))
      FROM ${refs} WITH ORDINALITY AS r(sub, gen, slot, i)
      JOIN S.slot l ON l.sub = r.sub AND l.gen = r.gen AND l.slot = r.slot ORDER BY r.i`,
   ),
@@ -109,7 +114,7 @@ export class Queries {
     if (rows.length < slots.length) {
       throw notThere(`one of the slots ${slots.map(({ sub, slot }) => `${slot} of subscription ${sub}`).join(", ")}`);
     }
-    return rows.map(([low, ranges, claim, suspect, busy, seen, since], index): SlotState => {
+    return rows.map(([low, ranges, claim, suspect, busy, seen, since, settled], index): SlotState => {
       const { sub, gen, slot } = slots[index]!;
       const types = JSON.parse(since) as [string, string][];
       return {
@@ -121,6 +126,7 @@ export class Queries {
         since: new Map(types.map(([type, start]) => [type, decodeStart(start).get(slot) ?? 0])),
         busy: JSON.parse(busy) as string[],
         seen: JSON.parse(seen) as string[],
+        settled: JSON.parse(settled) as number[],
       };
     });
   }

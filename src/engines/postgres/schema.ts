@@ -6,6 +6,7 @@ import { publishFunctions } from "./functions/publish.ts";
 import { recordFunctions } from "./functions/record.ts";
 import { rowFunctions } from "./functions/rows.ts";
 import { timetableFunctions } from "./functions/timetable.ts";
+import { settleFunctions } from "./functions/settle.ts";
 
 /** Stands for the quoted name of the log's schema. */
 const placeholder = /\bS\./gu;
@@ -99,7 +100,15 @@ export const tablesOfSubscription = [
   "seen",
   "step",
   "awaited",
+  "settled",
 ] as const;
+
+/** Deliveries that a user's transaction has settled: see `settle`. */
+const settled = `
+CREATE TABLE S.settled(
+  sub integer, gen integer, slot integer, position bigint, done boolean NOT NULL, voided text[] NOT NULL,
+  PRIMARY KEY(sub, gen, slot, position));
+`;
 
 /** What becomes a fact at its time. */
 const timetable = `
@@ -130,7 +139,7 @@ CREATE TABLE S.awaited(
 const guardFunction = `
 CREATE OR REPLACE FUNCTION S.guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE EXCEPTION 'ctx.write may not change the table % of the log', TG_TABLE_NAME USING ERRCODE = 'FL006';
+  RAISE EXCEPTION 'a handler may not change the table % of the log', TG_TABLE_NAME USING ERRCODE = 'FL006';
 END $$;
 `;
 const guarding = (tables: readonly string[]): string =>
@@ -141,10 +150,10 @@ const guarding = (tables: readonly string[]): string =>
          WHEN (current_setting('factlog.guest', true) = 'on') EXECUTE FUNCTION S.guard();`,
     )
     .join("\n");
-const firstTables = [
-  ...["meta", "head", "source", "type", "schema", "event", "session", "subscription", "outbox"],
-  ...["slot", "delivery", "failure", "counted", "matched", "revision", "state", "seen"],
-];
+const firstTables =
+  "meta head source type schema event session subscription outbox slot delivery failure counted matched revision state seen".split(
+    " ",
+  );
 
 /**
  * The schema's tables, as data: version n of the format is what the first n steps make. A step is never changed once it
@@ -153,6 +162,7 @@ const firstTables = [
 export const steps: readonly string[] = [
   [tables, guardFunction, guarding(firstTables)].join("\n"),
   [subjectFunction, outboxTables].join("\n"),
+  [settled, guarding(["settled"])].join("\n"),
   [timetable, journal, guarding(["delayed", "schedule", "step", "awaited"])].join("\n"),
 ];
 
@@ -165,6 +175,7 @@ export const functions: string = [
   appendFunctions,
   rowFunctions,
   recordFunctions,
+  settleFunctions,
   leaseFunctions,
   timetableFunctions,
   journalFunctions,

@@ -29,6 +29,7 @@ export class Store {
   readonly appends: Connection;
   readonly writes: Connection;
   readonly #readers: Connection[];
+  readonly #applicationName: string;
   #users = 0;
   #failure: { readonly cause: unknown } | undefined;
 
@@ -36,6 +37,7 @@ export class Store {
     this.env = options.env;
     this.location = options.location;
     this.identity = identity;
+    this.#applicationName = options.applicationName;
     this.channel = channelOf(options.location);
     const check = (run: Run): Promise<void> => this.requireSameLife(run);
     this.writes = writes;
@@ -52,6 +54,11 @@ export class Store {
   /** SQL of ours, with the schema's name in it. */
   sql(text: string): string {
     return inSchema(text, this.location.quoted);
+  }
+
+  /** How a connection is named in pg_stat_activity. */
+  nameOf(role: string): string {
+    return `${this.#applicationName} ${role}`;
   }
 
   /** Reads; made again where the connection was lost. */

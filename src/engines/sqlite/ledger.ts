@@ -1,3 +1,5 @@
+import { FactlogError } from "../../errors.ts";
+import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import type {
   Change,
@@ -18,6 +20,7 @@ import type {
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
+import type { Transact, Transacted } from "../../engine/transact.ts";
 import { Commands } from "./command.ts";
 import { Counters } from "./counters.ts";
 import { Delays } from "./delays.ts";
@@ -68,7 +71,12 @@ export class SqliteLedger implements Ledger {
     this.#delays = delays;
     this.#timetable = new Timetable(store, delays, effects);
     this.#tallies = new Tallies(db);
-    this.capabilities = { sharesLog: options.sharesLog, writes: true, instantDeath: store.locks !== undefined };
+    this.capabilities = {
+      sharesLog: options.sharesLog,
+      writes: true,
+      transactions: "none",
+      instantDeath: store.locks !== undefined,
+    };
     store.use();
   }
 
@@ -93,6 +101,14 @@ export class SqliteLedger implements Ledger {
     if (changes.length === 0) return [];
     const call: RecordCall = { session, changes, refusals: new Map() };
     return this.#write(changes.some(needsSync), () => this.#recorder.run(call), eventsOf(changes));
+  }
+
+  async bind(source: TransactionSource): Promise<void> {
+    throw notHere(source);
+  }
+
+  async transact(_session: number, { source }: Transact): Promise<Transacted> {
+    throw notHere(source);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
@@ -202,4 +218,11 @@ export class SqliteLedger implements Ledger {
     if (this.#closing !== undefined) throw closed(this.#store.location.path);
     this.#store.requireSound();
   }
+}
+
+function notHere({ name }: TransactionSource): FactlogError {
+  return new FactlogError(
+    "NOT_SUPPORTED",
+    `an SQLite ledger settles in no transaction of ${name}: use ctx.write, which commits with the settle, or a PostgreSQL log.`,
+  );
 }

@@ -102,6 +102,7 @@ export class Queries {
       since: new Map(this.#sql.since.all(sub, gen).map(([type, since]) => [type, decodeStart(since).get(slot) ?? 0])),
       busy: this.#busyKeys(ref),
       seen: this.#sql.seen.all(sub, gen, slot, sinceMs).map(([identity]) => identity),
+      settled: [],
     };
   }
 

@@ -4,6 +4,9 @@
  * ascending. A record locks its session's row first: so the death of a session waits for a record under way, and a record
  * that comes later finds it gone.
  *
+ * What changes hands is locked FOR UPDATE: it waits for transactions that settle in those slots (see `settle`), and those
+ * that come later find the token changed. A row that such a transaction has settled is closed, by whomever takes it.
+ *
  * A session is gone where the lock that its process holds on it is free, in the life of the server in which it took it: a
  * restart of the server frees the locks of the living too.
  */
@@ -67,9 +70,10 @@ BEGIN
       SELECT (x->>'sub')::integer, (x->>'gen')::integer, (x->>'slot')::integer
         FROM jsonb_array_elements((r->'giveBack') || (r->'release')) x)
       OR (v_leaves AND l.session = p_session)
-    ORDER BY l.sub, l.gen, l.slot FOR NO KEY UPDATE;
+    ORDER BY l.sub, l.gen, l.slot FOR UPDATE;
   FOR d IN SELECT * FROM S.delivery WHERE session = ANY(v_dead) AND state = 2 ORDER BY sub, gen, slot, position LOOP
-    PERFORM S.charge_crash(d, (r->>'crashDueMs')::float8, p_now);
+    IF S.is_settled(d) THEN PERFORM S.close_row(d, 'done');
+    ELSE PERFORM S.charge_crash(d, (r->>'crashDueMs')::float8, p_now); END IF;
   END LOOP;
   UPDATE S.slot SET session = NULL, token = token + 1, suspect = greatest(suspect, claim) WHERE session = ANY(v_dead);
 
@@ -78,7 +82,7 @@ BEGIN
       AND l.token = (x->>'token')::bigint AND l.session = p_session;
   FOR w IN SELECT jsonb_array_elements(r->'release') LOOP
     d := S.running(p_session, w);
-    IF d.sub IS NOT NULL THEN PERFORM S.release_row(d, 1, 0); END IF;
+    IF d.sub IS NOT NULL THEN PERFORM S.hand_over_row(d); END IF;
   END LOOP;
 
   FOR w IN SELECT jsonb_array_elements(r->'want') LOOP
@@ -97,7 +101,7 @@ BEGIN
   IF v_leaves THEN
     UPDATE S.slot SET session = NULL, token = token + 1, claim = low WHERE session = p_session;
     FOR d IN SELECT * FROM S.delivery WHERE session = p_session AND state = 2 ORDER BY sub, gen, slot, position LOOP
-      PERFORM S.release_row(d, 1, 0);
+      PERFORM S.hand_over_row(d);
     END LOOP;
     DELETE FROM S.session WHERE id = p_session;
   END IF;

@@ -119,6 +119,9 @@ BEGIN
     SELECT DISTINCT ON (x->>0) l.sub, l.gen, l.slot, x->>0, (x->>1)::float8 FROM jsonb_array_elements(c->'seen') x
     ORDER BY x->>0, (x->>1)::float8 DESC
     ON CONFLICT (sub, gen, slot, identity) DO UPDATE SET at_ms = excluded.at_ms;
+  DELETE FROM S.settled e WHERE e.sub = l.sub AND e.gen = l.gen AND e.slot = l.slot AND e.position <= v_low
+    AND NOT EXISTS(SELECT 1 FROM S.delivery d WHERE d.sub = e.sub AND d.gen = e.gen AND d.slot = e.slot
+      AND d.position = e.position);
   answer := S.recorded(l.sub, l.gen, l.slot, v_keys, false);
 END $$;
 

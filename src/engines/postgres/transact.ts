@@ -1,0 +1,200 @@
+import type { TransactionConnection, TransactionSource } from "../../app/store.ts";
+import { firstRowToken } from "../../engine/ledger.ts";
+import type { OwnSettle, Transact, Transacted } from "../../engine/transact.ts";
+import { pause } from "../../env.ts";
+import { FactlogError, mayPass } from "../../errors.ts";
+import { idConflict } from "../../event/codec.ts";
+import { limits } from "../../limits.ts";
+import { ChangeWriter } from "./changes.ts";
+import { loadDriver, type Pool, type PoolClient } from "./driver.ts";
+import { GuestTransaction } from "./guest-transaction.ts";
+import { lifeSql } from "./migrations.ts";
+import { lending, Unfinished } from "./pg-store.ts";
+import { codeOf, isLost, mayRunAgain, raised, serverErrorIn, unknownOutcome } from "./postgres-error.ts";
+import type { Store } from "./store.ts";
+
+/** What a transaction has come to, beside what its handler threw. */
+interface Course {
+  begun: boolean;
+  /** The settle was sent: from here on, no answer means that it may have been committed. */
+  sent: OwnSettle | undefined;
+  guest: GuestTransaction | undefined;
+}
+
+/** Handlers' own transactions, each with the settle of its delivery as its last statement. */
+export class Transactor {
+  readonly #store: Store;
+  readonly #sharesLog: boolean;
+  readonly #writer: ChangeWriter;
+  #own: Promise<Pool> | undefined;
+
+  constructor(store: Store, options: { readonly slots: number; readonly sharesLog: boolean }) {
+    this.#store = store;
+    this.#sharesLog = options.sharesLog;
+    this.#writer = new ChangeWriter(store.names, options);
+  }
+
+  async bind(source: TransactionSource): Promise<void> {
+    if (source.dialect !== "postgres")
+      throw new FactlogError("NOT_SUPPORTED", `${source.name} is no store on PostgreSQL.`);
+    if (source.run === undefined) return;
+    const { location, identity } = this.#store;
+    const text = this.#store.sql(
+      `SELECT (${lifeSql}) AS life, (SELECT value FROM S.meta WHERE name = 'epoch') AS epoch`,
+    );
+    let why: string;
+    let cause: unknown;
+    try {
+      const [row] = (await source.run((connection) => connection.execute(text))) as { life: string; epoch: string }[];
+      if (row?.life === identity.life && row.epoch === identity.epoch) return;
+      why = "it leads to another database";
+    } catch (error) {
+      const answer = serverErrorIn(error);
+      if (answer === undefined) throw this.#store.error(error);
+      cause = error;
+      why = `it does not see the log there (${answer.message})`;
+    }
+    throw new FactlogError(
+      "STORE_MISMATCH",
+      `${source.name} was given a connection that is not to ${location.shown}: ${why}. Give one to that database, whose role may use the schema ${location.schema}, or pgStore() without a pool.`,
+      { cause, details: { store: location.shown } },
+    );
+  }
+
+  async run(session: number, request: Transact): Promise<Transacted> {
+    const { source } = request;
+    const attempt = this.#store.env.uuid();
+    const course: Course = { begun: false, sent: undefined, guest: undefined };
+    try {
+      const run = source.run ?? lending(await this.#pool());
+      await run((connection) =>
+        this.#transaction(connection, source.control === "ours", session, request, attempt, course),
+      );
+      return { status: "settled" };
+    } catch (error) {
+      return this.#ended(error, course, attempt);
+    }
+  }
+
+  async close(): Promise<void> {
+    await (await this.#own?.catch(() => undefined))?.end();
+  }
+
+  async #transaction(
+    connection: TransactionConnection,
+    ours: boolean,
+    session: number,
+    request: Transact,
+    attempt: string,
+    course: Course,
+  ): Promise<void> {
+    await connection.execute(ours ? `${begin}; ${opening}` : opening);
+    course.begun = true;
+    if (!ours) {
+      await connection.execute(await this.#settleText(session, await request.run(connection.tx), attempt, course));
+      return;
+    }
+    const guest = (course.guest = new GuestTransaction(connection.tx as PoolClient, this.#store.location.schema));
+    try {
+      const text = await this.#settleText(session, await request.run(guest), attempt, course);
+      // One message: a process that stops in between holds nothing.
+      await connection.execute(`${text}; COMMIT`);
+    } catch (error) {
+      if (guest.running > 0 || guest.lost || (course.sent !== undefined && isLost(error))) throw new Unfinished(error);
+      await connection.execute("ROLLBACK").catch((broken: unknown) => {
+        throw new Unfinished(course.sent === undefined ? error : (broken ?? error));
+      });
+      throw error;
+    }
+  }
+
+  async #settleText(session: number, own: OwnSettle, attempt: string, course: Course): Promise<string> {
+    const { effects } = own;
+    if (effects !== undefined && effects.writes.length > 0) {
+      throw new FactlogError("NOT_SUPPORTED", "a handler with a store queues no statements by ctx.write: use ctx.tx.");
+    }
+    const emits = effects?.emits ?? [];
+    if (this.#sharesLog && emits.length > 0) {
+      await this.#store.repeat(this.#store.writes, (run) => this.#store.names.ensure(run, emits));
+    }
+    const json = JSON.stringify({
+      ...own.lease,
+      position: own.position,
+      rowToken: own.rowToken ?? firstRowToken,
+      hadRow: own.rowToken !== undefined,
+      attempt,
+      ...this.#writer.effects(effects === undefined ? [] : [effects]),
+    });
+    const { env, channel } = this.#store;
+    course.sent = own;
+    return (
+      this.#store.sql("SELECT S.settle") +
+      `(${session}, ${literal(json)}, ${env.now()}, ${this.#sharesLog}, ${literal(channel)})`
+    );
+  }
+
+  async #ended(error: unknown, { begun, sent, guest }: Course, attempt: string): Promise<Transacted> {
+    if (!begun) return { status: "not begun", error: this.#store.error(error) };
+    const answer = serverErrorIn(error);
+    if (sent !== undefined && (answer === undefined || isLost(answer))) return this.#findOut(sent, attempt, error);
+    if (answer !== undefined && sent !== undefined) {
+      if (answer.code === raised.notMine) return { status: "lost" };
+      if (answer.code === raised.settledBefore) return { status: "settled" };
+      if (answer.code === raised.refused) return { status: "failed", error: conflictOf(sent, answer.detail) };
+    }
+    // A handler may have caught the error that ended its transaction: what follows from it is only its echo.
+    const first = guest?.failed ?? (guest === undefined || sent !== undefined ? answer : undefined);
+    if (mayRunAgain(first)) return { status: "again", error: guest?.failed ?? error };
+    return {
+      status: "failed",
+      error: codeOf(answer) === inFailed && guest?.failed !== undefined ? guest.failed : error,
+    };
+  }
+
+  /** The connection ended while the commit was under way: from here on it has happened, or never will. */
+  async #findOut(own: OwnSettle, attempt: string, cause: unknown): Promise<Transacted> {
+    const { env } = this.#store;
+    const { sub, gen, slot } = own.lease;
+    const text = this.#store.sql("SELECT S.void_attempt($1, $2, $3, $4, $5)");
+    for (;;) {
+      try {
+        const rows = await this.#store.repeat(this.#store.writes, (run) =>
+          run<[boolean | null]>(text, [sub, gen, slot, own.position, attempt]),
+        );
+        return rows[0]?.[0] === true ? { status: "settled" } : { status: "failed", error: this.#store.error(cause) };
+      } catch (error) {
+        if (!mayPass(error)) throw unknownOutcome(error, this.#store.location);
+      }
+      await pause(env, limits.checkpointMs);
+    }
+  }
+
+  #pool(): Promise<Pool> {
+    this.#own ??= loadDriver().then((driver) => {
+      const pool = new driver.Pool({
+        connectionString: this.#store.location.connectionString,
+        application_name: this.#store.nameOf("handlers"),
+        max: limits.transactionsMax,
+        connectionTimeoutMillis: limits.busyMaxMs,
+        keepAlive: true,
+      });
+      // An idle connection that ended is replaced; unheard its error would end the process.
+      pool.on("error", () => undefined);
+      return pool;
+    });
+    return this.#own;
+  }
+}
+
+const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+const opening = `SELECT set_config('idle_in_transaction_session_timeout', '${limits.transactionIdleMs}', true), set_config('factlog.guest', 'on', true)`;
+/** A statement in a transaction that an earlier error has ended. */
+const inFailed = "25P02";
+
+/** Whatever `standard_conforming_strings` says. */
+const literal = (text: string): string => `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
+
+function conflictOf({ effects }: OwnSettle, detail: string | undefined): FactlogError {
+  const { index } = JSON.parse(detail ?? "{}") as { index: number };
+  return idConflict(effects!.emits[index]!, index);
+}
