@@ -1,6 +1,7 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
 export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext, TransactionContext } from "./app/context.ts";
 export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
+export type { Approval, ApprovalRequest, Jsonified, StepContext, StepOptions, WaitForOptions } from "./app/steps.ts";
 export { sql, type Statement } from "./app/sql.ts";
 export type { Store } from "./app/store.ts";
 export {
@@ -34,8 +35,10 @@ export { type Upcast, upcast } from "./event/upcast.ts";
 export type { Engine, EngineHandle, Finding } from "./engine/engine.ts";
 export type { Frame } from "./runtime/follow.ts";
 export { type Log, openLog, type OpenOptions, type PublishOptions } from "./runtime/log.ts";
-export type { DeadLetter, DeadLetterFilter, Operator, SubscriptionStatus } from "./runtime/operator.ts";
+export type { Answer, OpenApproval } from "./runtime/approvals.ts";
+export type { DeadLetter, DeadLetterFilter, DelayedFact, Operator, SubscriptionStatus } from "./runtime/operator.ts";
 export type { ReadOptions } from "./runtime/read.ts";
 export { run, type RunOptions } from "./runtime/run.ts";
+export { currentStep } from "./runtime/steps.ts";
 export type { LogAddress } from "./runtime/url.ts";
 export type { DrainSummary, Worker, WorkOptions } from "./runtime/worker.ts";

@@ -117,8 +117,6 @@ export const limits = {
   stepBytesMax: 16_777_216,
   /** Facts that a wait remembers before its handler looks. */
   foundMax: 1_000,
-  /** Shorter waits stay in memory. */
-  waitMemoryMs: 2_000,
   graceMs: 30_000,
   closeGraceMs: 10_000,
   dedupeWindowMs: 86_400_000,

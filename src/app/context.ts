@@ -2,6 +2,7 @@ import type { Duration } from "../duration.ts";
 import type { AnyEventType, EventAttributes, NewEventOf } from "../event/define.ts";
 import type { Position } from "../event/position.ts";
 import type { Statement } from "./sql.ts";
+import type { StepVerbs } from "./steps.ts";
 
 export interface Logger {
   debug(message: string, fields?: object): void;
@@ -32,13 +33,13 @@ export interface Receipt {
 }
 
 /** What every handler may do, whatever its engine. All verbs throw EMIT_TOO_LATE after the attempt has ended. */
-export interface HandlerContext<Emits extends AnyEventType = AnyEventType> {
+export interface HandlerContext<Emits extends AnyEventType = AnyEventType> extends StepVerbs {
   /** 1 for the first run. Counts failures + 1; not crashes, shutdowns or deferrals. */
   readonly attempt: number;
   readonly mode: "live" | "backfill" | "replay" | "redrive";
   /**
    * Aborted on lost lease, timeout and shutdown, and after every end of the attempt; `signal.reason.code` says which:
-   * LEASE_LOST, HANDLER_TIMEOUT, SHUTDOWN, SETTLED. Give it to fetch.
+   * LEASE_LOST, HANDLER_TIMEOUT, SHUTDOWN, SUSPENDED, SETTLED. Give it to fetch.
    */
   readonly signal: AbortSignal;
   readonly logger: Logger;

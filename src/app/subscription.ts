@@ -48,6 +48,11 @@ export interface SubscriptionOptions<On extends AnyEventType, Emits extends AnyE
    * order "none"); "skip-event": they go on (default for order "none"); "stop": the subscription stops.
    */
   readonly onExhausted?: "hold-key" | "skip-event" | "stop";
+  /**
+   * While a delivery sleeps or waits: later events of its key wait too ("hold-key", default), or run ("release-key"). On
+   * waking it takes its turn: never do two handlers of one key run at once.
+   */
+  readonly onWait?: "hold-key" | "release-key";
   readonly retry?: RetryPolicy;
   /** Bound of one run of the handler. Default 5m. */
   readonly timeout?: Duration;
@@ -83,6 +88,7 @@ export interface SubscriptionSpec {
   readonly from: From | undefined;
   readonly order: "key" | "none" | "log";
   readonly onExhausted: "hold-key" | "skip-event" | "stop";
+  readonly onWait: "hold-key" | "release-key";
   readonly retry: ResolvedRetryPolicy;
   readonly timeoutMs: number;
   readonly concurrency: number;
@@ -136,10 +142,11 @@ type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & {
 const choices = {
   order: ["key", "none", "log"],
   onExhausted: ["hold-key", "skip-event", "stop"],
+  onWait: ["hold-key", "release-key"],
 } as const;
 
 const optionNames = new Set(
-  "on emits filter from order onExhausted retry timeout concurrency description state store".split(" "),
+  "on emits filter from order onExhausted onWait retry timeout concurrency description state store".split(" "),
 );
 
 function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["handler"]): SubscriptionSpec {
@@ -166,6 +173,7 @@ function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["h
     from: fromOf(name, options.from),
     order,
     onExhausted: onExhaustedOf(name, options, order),
+    onWait: choiceOf(name, options, "onWait") ?? "hold-key",
     retry: asDefinition(name, "retry", () => resolveRetryPolicy(options.retry)),
     timeoutMs: timeoutOf(name, options.timeout),
     concurrency: concurrencyOf(name, options.concurrency),

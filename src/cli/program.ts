@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addApprovals } from "./commands/approvals.ts";
 import { addDead } from "./commands/dead.ts";
 import { addDelayed } from "./commands/delayed.ts";
 import { addDemo } from "./commands/demo.ts";
@@ -39,6 +40,7 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addSubscription,
     addDead,
     addDelayed,
+    addApprovals,
     addDoctor,
   ]) {
     add(program, finish);

@@ -40,6 +40,10 @@ export function decide(
         class: "deferred",
         error: outcome.error,
       };
+    case "suspended": {
+      const dueMs = outcome.dueMs ?? nowMs + limits.delayMaxMs;
+      return { kind: "wait", dueMs, holds: outcome.holds, failures: tried.failures };
+    }
     case "await-deploy":
       return {
         kind: "retry",

@@ -10,6 +10,8 @@ export type Outcome =
   | { readonly kind: "retry-after"; readonly error: unknown; readonly waitMs: number }
   /** Not now: no attempt is charged. */
   | { readonly kind: "deferred"; readonly error: unknown; readonly waitMs: number }
+  /** The run was left waiting; `dueMs` undefined: until it is woken. `holds`: its key waits with it. */
+  | { readonly kind: "suspended"; readonly dueMs: number | undefined; readonly holds: boolean }
   /** The stored event cannot be read: no handler ran. */
   | { readonly kind: "poison"; readonly error: unknown }
   /** The event is newer than this code: it waits for a deployment, uncharged. */
@@ -25,4 +27,5 @@ export type Settlement =
       readonly class: string;
       readonly error: unknown;
     }
+  | { readonly kind: "wait"; readonly dueMs: number; readonly holds: boolean; readonly failures: number }
   | { readonly kind: "dead"; readonly failures: number; readonly class: string; readonly error: unknown };

@@ -24,7 +24,7 @@ export interface DeliveryMessage {
   readonly id: string;
   readonly key: string | undefined;
   /** "deferred" and "await-deploy" are retries that charge no attempt. */
-  readonly outcome: "done" | "skipped" | "retry" | "deferred" | "await-deploy" | "dead";
+  readonly outcome: "done" | "skipped" | "retry" | "deferred" | "await-deploy" | "waiting" | "dead";
   /** 1 for the first. */
   readonly attempt: number;
   readonly attemptsMax: number;

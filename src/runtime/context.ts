@@ -1,11 +1,13 @@
 import type { EmitOptions, HandlerContext, Logger, Receipt } from "../app/context.ts";
+import type { Approval, ApprovalRequest, Jsonified, StepContext, StepOptions, WaitForOptions } from "../app/steps.ts";
 import type { Statement } from "../app/sql.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Effects } from "../engine/ledger.ts";
 import type { DelayedEvent } from "../engine/timetable.ts";
 import { FactlogError } from "../errors.ts";
 import { encodeEvent } from "../event/codec.ts";
-import type { NewEvent, RecordedEvent } from "../event/define.ts";
+import type { Duration } from "../duration.ts";
+import type { AnyEventType, EventOf, NewEvent, RecordedEvent } from "../event/define.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
@@ -13,6 +15,8 @@ import { dueTime } from "./due-time.ts";
 import { type DeliveryIdentity, derivedEventId, idempotencyKey } from "./identity.ts";
 import { guarded } from "./guarded.ts";
 import type { Delivery } from "./slot-work.ts";
+import { type StepHost, Steps } from "./steps.ts";
+import { approval, sleep, waitFor, type WaitHost } from "./waits.ts";
 
 /** What a context needs of the runtime around it. */
 export interface ContextHost {
@@ -22,9 +26,10 @@ export interface ContextHost {
   now(): number;
   uuid(): string;
   announce(delivery: Delivery, event: EncodedEvent): Promise<Receipt>;
+  steps(delivery: Delivery, context: DeliveryContext): StepHost & WaitHost;
 }
 
-type Ended = "SETTLED" | "HANDLER_TIMEOUT" | "LEASE_LOST" | "SHUTDOWN";
+type Ended = "SETTLED" | "SUSPENDED" | "HANDLER_TIMEOUT" | "LEASE_LOST" | "SHUTDOWN";
 
 /** `ctx` of one attempt: queues effects until the settle, and refuses once the attempt has ended. */
 export class DeliveryContext implements HandlerContext {
@@ -41,6 +46,8 @@ export class DeliveryContext implements HandlerContext {
   #writes: Statement[] | undefined;
   #occurrences: Map<string, number> | undefined;
   #state: StateCell | undefined;
+  #steps: Steps | undefined;
+  #stepHost: (StepHost & WaitHost) | undefined;
   #identity: DeliveryIdentity | undefined;
   #logger: Logger | undefined;
 
@@ -95,6 +102,7 @@ export class DeliveryContext implements HandlerContext {
 
   emit(event: NewEvent, options: EmitOptions = {}): void {
     this.#requireOpen("emit");
+    this.#requireOutside("emit");
     const dueMs = dueTime(options, this.#host.now());
     this.#emits ??= [];
     if (this.#emits.length + (this.#delayed?.length ?? 0) >= limits.emitsMax) {
@@ -109,6 +117,7 @@ export class DeliveryContext implements HandlerContext {
 
   write(statement: Statement): void {
     this.#requireOpen("write");
+    this.#requireOutside("write");
     if (this.#host.spec.store !== undefined) {
       throw new FactlogError(
         "NOT_SUPPORTED",
@@ -130,11 +139,63 @@ export class DeliveryContext implements HandlerContext {
     return this.#host.announce(this.#delivery, this.#encode(event, options));
   }
 
+  // ── steps and waits ──
+  async step<T>(
+    name: string,
+    fn: (step: StepContext) => T | PromiseLike<T>,
+    options?: StepOptions,
+  ): Promise<Jsonified<Awaited<T>>> {
+    return this.#stepsFor("step").step(name, fn, options) as Promise<Jsonified<Awaited<T>>>;
+  }
+  async sleep(name: string, duration: Duration | Date): Promise<void> {
+    return sleep(this.#stepsFor("sleep"), name, duration);
+  }
+  async waitFor<E extends AnyEventType>(
+    name: string,
+    type: E | readonly E[],
+    options: WaitForOptions<E>,
+  ): Promise<EventOf<E> | null> {
+    const types = Array.isArray(type) ? (type as readonly E[]) : [type as E];
+    const steps = this.#stepsFor("waitFor");
+    const found = waitFor(steps, this.#stepHost!, name, types, options as unknown as WaitForOptions<AnyEventType>);
+    return found as unknown as Promise<EventOf<E> | null>;
+  }
+  async approval(name: string, request: ApprovalRequest): Promise<Approval> {
+    return approval(this.#stepsFor("approval"), name, request);
+  }
+  /** For doors of this package: steps that say what they used. */
+  get steps(): Steps {
+    return this.#stepsFor("step");
+  }
+  #stepsFor(verb: string): Steps {
+    this.#requireOpen(verb);
+    if (this.#host.spec.store !== undefined) {
+      throw new FactlogError(
+        "NOT_SUPPORTED",
+        `${this.#host.spec.name} has a store, whose transaction would stay open over ctx.${verb}: use a subscription without one.`,
+      );
+    }
+    this.#stepHost ??= this.#host.steps(this.#delivery, this);
+    this.#steps ??= new Steps(this.#stepHost);
+    return this.#steps;
+  }
+  /** Before the delivery ends: what it still waits for is awaited no longer. */
+  async dropWaits(): Promise<void> {
+    for (const path of this.#steps?.pending ?? []) await this.#stepHost?.record(path, { state: "dropped" });
+  }
+  get hasWaits(): boolean {
+    return (this.#steps?.pending.size ?? 0) > 0;
+  }
+
   // ── the runtime's side ──
   /** Gives the handler its state. `text`: what is stored; undefined: the initial value. */
   loadState(key: string, text: string | undefined): void {
     const options = this.#host.spec.state;
-    if (options !== undefined) this.#state = new StateCell(options, key, text, () => this.#requireOpen("state"));
+    if (options !== undefined)
+      this.#state = new StateCell(options, key, text, () => {
+        this.#requireOpen("state");
+        this.#requireOutside("state");
+      });
   }
   /** The handler begins, with this transaction. */
   openTransaction(tx: unknown): void {
@@ -191,6 +252,14 @@ export class DeliveryContext implements HandlerContext {
       scope: this.#delivery.scope,
     };
     return this.#identity;
+  }
+  /** A step that is remembered is not run again, and what it had queued would be missing. */
+  #requireOutside(verb: string): void {
+    if (this.#steps?.isInside !== true) return;
+    throw new FactlogError(
+      "EMIT_IN_STEP",
+      `ctx.${verb} belongs to the whole delivery, not to a step: call it after the step, with the step's value.`,
+    );
   }
   #requireTransaction(): void {
     if (this.#ended === undefined && !this.#returned) return;
@@ -266,6 +335,7 @@ function reason(code: Ended): FactlogError {
   if (known !== undefined) return known;
   const messages = {
     SETTLED: "the attempt is over",
+    SUSPENDED: "the run is left behind: it starts again when what it waits for has come",
     HANDLER_TIMEOUT: "the handler ran past its timeout",
     LEASE_LOST: "another worker holds this delivery now; this result is discarded",
     SHUTDOWN: "the worker is shutting down; the delivery runs again elsewhere, uncharged",

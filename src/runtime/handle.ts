@@ -211,7 +211,11 @@ const done: Outcome = { kind: "done" };
 
 function returned(desk: HandlerDesk, attempt: Attempt, context: DeliveryContext): void {
   if (attempt.timedOut) return desk.finished(attempt, timeout(desk.spec), undefined);
-  desk.finished(attempt, done, context.effects());
+  if (!context.hasWaits) return desk.finished(attempt, done, context.effects());
+  context.dropWaits().then(
+    () => desk.finished(attempt, done, context.effects()),
+    (error: unknown) => desk.finished(attempt, thrown(attempt, error, desk.host.now()), undefined),
+  );
 }
 
 function thrown(attempt: Attempt, error: unknown, nowMs: number): Outcome {

@@ -7,6 +7,7 @@ import { FactlogError } from "../errors.ts";
 import { decodeUnknown } from "../event/decode.ts";
 import type { RecordedEvent } from "../event/define.ts";
 import { limits } from "../limits.ts";
+import { type Answer, answerApproval, type OpenApproval, openApprovals } from "./approvals.ts";
 import { auditEvent } from "./audit.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
@@ -24,6 +25,8 @@ export interface SubscriptionStatus {
   readonly pending: number;
   /** A gauge, as of the workers' last beats. */
   readonly inFlight: number;
+  /** Left waiting: for a time, a fact or a person. */
+  readonly waiting: number;
   readonly retrying: number;
   readonly dead: number;
   readonly blockedKeys: number;
@@ -99,11 +102,12 @@ export class Operator {
           : known?.has(subscription.name) === false
             ? "unknown-to-this-app"
             : "active",
+      waiting: subscription.waiting,
       depth: pending + rows.held + rows.ready + rows.running + rows.retrying,
       lagMs: oldestMs === undefined ? 0 : Math.max(0, nowMs - oldestMs),
       pending,
       inFlight: subscription.inFlight,
-      retrying: rows.retrying + rows.ready,
+      retrying: rows.retrying + rows.ready - subscription.waiting,
       dead: rows.dead,
       blockedKeys: subscription.blockedKeys,
       held: rows.held,
@@ -140,6 +144,15 @@ export class Operator {
   /** What waits in the outbox of the user's own transactions; undefined on a log that has none. */
   async outbox(): Promise<OutboxState | undefined> {
     return this.#engine.log.outbox?.();
+  }
+
+  /** What handlers ask of people. */
+  approvals(): AsyncGenerator<OpenApproval> {
+    return openApprovals(this.#engine);
+  }
+  /** Answers an approval; its handler goes on. CONFLICT where another answer or the end of its time was first. */
+  answer(approval: string, answer: Answer): Promise<void> {
+    return answerApproval(this.#env, this.#engine, this.#source, approval, answer);
   }
 
   /** By subscription, slot and position; each with its failure history. */

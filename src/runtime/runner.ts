@@ -28,6 +28,7 @@ import { HeldBound } from "./held-bound.ts";
 import { Attempt, handle, type HandlerDesk, timeout } from "./handle.ts";
 import { Lanes } from "./lanes.ts";
 import { Reader } from "./reader.ts";
+import { AttemptStepHost } from "./step-host.ts";
 import type { Settler, SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
 import { type Batch, type Delivery, freshDelivery, type Lane, SlotWork } from "./slot-work.ts";
@@ -46,6 +47,8 @@ export interface RunnerWorld {
   readonly source: string;
   /** An event was emitted for this time (wall clock). */
   delayed(dueMs: number): void;
+  /** Somebody waits for facts. */
+  awaiting(): void;
   /** Slots are at rest: a lease round may give them back. */
   handBack(): void;
   fail(error: unknown): void;
@@ -122,6 +125,7 @@ export class Runner implements SlotOwner {
       logger,
       now: () => env.now(),
       uuid: () => env.uuid(),
+      steps: (delivery, context) => new AttemptStepHost(this, delivery, context),
       announce: (delivery: Delivery, event: EncodedEvent): Promise<Receipt> => announceWith(this, delivery, event),
     };
   }
@@ -364,10 +368,21 @@ export class Runner implements SlotOwner {
   }
   #tell(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void {
     attempt.told = true;
-    attempt.context?.end(attempt.timedOut ? "HANDLER_TIMEOUT" : "SETTLED");
+    const over = outcome.kind === "suspended" ? "SUSPENDED" : "SETTLED";
+    attempt.context?.end(attempt.timedOut ? "HANDLER_TIMEOUT" : over);
     const { delivery } = attempt;
     delivery.slot.unhand(delivery);
     this.#settlements.settle(delivery, outcome, effects, attempt.startedMs);
+  }
+  /** Its run is left waiting: the attempt is over, and its place free. */
+  suspend(delivery: Delivery, dueMs: number | undefined): void {
+    const attempt = [...this.attempts].find((each) => each.delivery === delivery);
+    if (attempt === undefined || attempt.told) return;
+    this.#finished(attempt, { kind: "suspended", dueMs, holds: this.spec.onWait === "hold-key" }, undefined);
+  }
+  /** Resolves when the delivery has a running row. */
+  rowOf(delivery: Delivery): Promise<void> {
+    return this.#settlements.rowOf(delivery);
   }
   /** The delivery is over here: the next of its key may run. */
   advance(delivery: Delivery): void {

@@ -14,6 +14,7 @@ import { deliveryStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
 import type { Runner } from "./runner.ts";
+import { leaseLost } from "./step-host.ts";
 import { type Batch, type Delivery, identityOf, type SlotWork } from "./slot-work.ts";
 import { tellDelivery } from "./tell.ts";
 
@@ -25,6 +26,11 @@ export class Settlements {
   readonly #runner: Runner;
   /** Deliveries whose running row is being recorded; their outcome waits for it. */
   readonly #becomingRows = new Map<Delivery, (() => void) | undefined>();
+
+  readonly #awaitingRows = new Map<
+    Delivery,
+    readonly { readonly resolve: () => void; readonly reject: (error: unknown) => void }[]
+  >();
 
   constructor(runner: Runner) {
     this.#runner = runner;
@@ -44,7 +50,7 @@ export class Settlements {
     for (const { dueMs } of effects?.delayed ?? []) world.delayed(dueMs);
     if (delivery.row !== undefined) this.#settleRow(delivery, settlement, effects);
     else if (settlement.kind === "close") this.#close(delivery, settlement.as, effects);
-    else this.#keep(delivery, settlement);
+    else if (settlement.kind !== "wait") this.#keep(delivery, settlement);
   }
 
   /** An earlier holder's transaction did it: what remains is to say so. */
@@ -91,7 +97,7 @@ export class Settlements {
     slot.batch.effects.push({ effects, delivery });
     this.#runner.world.settler.urge(slot, this.#runner);
   }
-  #keep(delivery: Delivery, settlement: Exclude<Settlement, { kind: "close" }>): void {
+  #keep(delivery: Delivery, settlement: Failing): void {
     const failure = this.#failure(delivery, settlement);
     const dead = settlement.kind === "dead";
     const { onExhausted } = this.#runner.spec;
@@ -113,6 +119,21 @@ export class Settlements {
       failures: delivery.failures,
       holds: delivery.key !== undefined,
     });
+  }
+  /** Resolves when the delivery has a running row; rejects with LEASE_LOST where its slot is gone. */
+  rowOf(delivery: Delivery): Promise<void> {
+    if (delivery.row !== undefined) return Promise.resolve();
+    if (delivery.slot.dropped) return Promise.reject(leaseLost(this.#runner.spec.name));
+    return new Promise((resolve, reject) => {
+      const waiters = this.#awaitingRows.get(delivery) ?? [];
+      this.#awaitingRows.set(delivery, [...waiters, { resolve, reject }]);
+      if (!this.#becomingRows.has(delivery)) this.detach(delivery);
+    });
+  }
+  #tellRow(delivery: Delivery, lost: boolean): void {
+    const waiters = this.#awaitingRows.get(delivery) ?? [];
+    this.#awaitingRows.delete(delivery);
+    for (const { resolve, reject } of waiters) lost ? reject(leaseLost(this.#runner.spec.name)) : resolve();
   }
   /** It may have killed its process: it gets its row before it runs. */
   beginSuspect(delivery: Delivery): void {
@@ -169,7 +190,7 @@ export class Settlements {
     });
     this.#remember(delivery);
   }
-  #failure(delivery: Delivery, settlement: Exclude<Settlement, { kind: "close" }>): FailureRecord | undefined {
+  #failure(delivery: Delivery, settlement: Failing): FailureRecord | undefined {
     const { spec, world } = this.#runner;
     if (settlement.class === "deferred") return undefined;
     const failure = {
@@ -209,6 +230,10 @@ export class Settlements {
   }
   #rowTarget(delivery: Delivery, settlement: Settlement): RowChange["to"] {
     if (settlement.kind === "close") return { state: "closed", as: settlement.as };
+    if (settlement.kind === "wait") {
+      const { dueMs, failures, holds } = settlement;
+      return { state: "retrying", dueMs, failures, waits: true, ...(holds ? {} : { holds }) };
+    }
     const failure = this.#failure(delivery, settlement);
     if (settlement.kind === "retry") {
       return {
@@ -239,7 +264,7 @@ export class Settlements {
   }
   #rowRecorded(delivery: Delivery, settlement: Settlement, result: Recorded): void {
     if (settlement.kind === "close") this.#runner.deliveries++;
-    if (settlement.kind === "retry") this.#runner.due.at(settlement.dueMs);
+    if (settlement.kind === "retry" || settlement.kind === "wait") this.#runner.due.at(settlement.dueMs);
     if (settlement.kind === "dead") this.#died();
     const slot = this.#runner.slots.get(delivery.slot.lease.slot);
     for (const key of result.freed) slot?.freed(key);
@@ -266,6 +291,7 @@ export class Settlements {
     delivery.slot.unhand(delivery);
     const next = this.#becomingRows.get(delivery);
     this.#becomingRows.delete(delivery);
+    this.#tellRow(delivery, false);
     next?.();
   }
   #keptRow(delivery: Delivery, row: RowInsert): void {
@@ -278,6 +304,7 @@ export class Settlements {
     for (const { delivery } of batch.inserts) {
       const running = this.#becomingRows.has(delivery);
       this.#becomingRows.delete(delivery);
+      this.#tellRow(delivery, true);
       this.#runner.world.suspects.done(delivery);
       if (!running && delivery.lane?.current === delivery) this.#runner.advance(delivery);
     }
@@ -299,6 +326,7 @@ export class Settlements {
   }
 }
 
+type Failing = Extract<Settlement, { kind: "retry" | "dead" }>;
 type RowPart = Pick<RowInsert, "state" | "dueMs" | "failures" | "holds"> & {
   readonly failure?: FailureRecord;
   readonly stop?: boolean;

@@ -16,7 +16,7 @@ export function tellDelivery(
   durationMs: number,
 ): void {
   const { event, failures, crashes, suspect } = delivery;
-  const failed = settlement.kind !== "close";
+  const failed = settlement.kind === "retry" || settlement.kind === "dead";
   deliveryStage.publish({
     subscription: spec.name,
     type: event.type,
@@ -26,7 +26,8 @@ export function tellDelivery(
     attempt: failures + 1,
     attemptsMax: spec.retry.attemptsMax,
     durationMs,
-    dueInMs: settlement.kind === "retry" ? Math.max(0, settlement.dueMs - nowMs) : undefined,
+    dueInMs:
+      settlement.kind === "retry" || settlement.kind === "wait" ? Math.max(0, settlement.dueMs - nowMs) : undefined,
     error: failed ? describeFailure(settlement.class, settlement.error).error : undefined,
     again: suspect === true || crashes > 0,
   });
@@ -35,6 +36,7 @@ export function tellDelivery(
 function outcomeOf(settlement: Settlement): DeliveryMessage["outcome"] {
   if (settlement.kind === "close") return settlement.as;
   if (settlement.kind === "dead") return "dead";
+  if (settlement.kind === "wait") return "waiting";
   return settlement.class === "deferred" || settlement.class === "await-deploy" ? settlement.class : "retry";
 }
 

@@ -12,6 +12,7 @@ import { OutboxPoll } from "./outbox.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner, type RunnerWorld } from "./runner.ts";
 import { Session, type Tenant } from "./session.ts";
+import { Signals } from "./signals.ts";
 import { Settler } from "./settle.ts";
 import type { SharedStore } from "./store.ts";
 import { SuspectTurns } from "./suspects.ts";
@@ -29,6 +30,7 @@ export class Workshop {
   readonly #runners = new Map<string, EnrolledRunner>();
   readonly #over = new AbortController();
   readonly clockwork: Clockwork;
+  #signals: Signals | undefined;
   #relay: Relay | undefined;
   #outbox: OutboxPoll | undefined;
   #waking: Promise<void> | undefined;
@@ -59,6 +61,7 @@ export class Workshop {
     }
     this.#relay?.stop();
     this.clockwork.stop();
+    void this.#signals?.stop();
     void this.#outbox?.stop();
     this.#settler.stop();
     this.#suspects.stop();
@@ -103,6 +106,17 @@ export class Workshop {
     }
     await this.#session.round();
     this.#waking ??= this.#wakeReaders();
+    if (log.capabilities.totalOrder) {
+      this.#signals ??= new Signals({
+        env: this.#store.env,
+        log,
+        ledger,
+        told: () => {
+          for (const { runner } of this.#runners.values()) runner.due.look();
+        },
+        fail: (error) => this.#fail(error),
+      });
+    }
     this.clockwork.add(schedules.map((spec) => ({ spec, source })));
     if (log.capabilities.outbox) {
       this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
@@ -119,6 +133,7 @@ export class Workshop {
       suspects: this.#suspects,
       logger: this.#logger,
       source,
+      awaiting: () => this.#signals?.awaiting(),
       delayed: (dueMs) => this.clockwork.at(dueMs),
       handBack: () => void this.#session.round(),
       fail: (error) => this.#fail(error),
@@ -152,6 +167,7 @@ export class Workshop {
     while (!this.#over.signal.aborted) {
       await log.wake(limits.wakeMaxMs, this.#over.signal);
       for (const { runner } of this.#runners.values()) runner.reader.wake();
+      this.#signals?.wake();
     }
   }
 
@@ -169,6 +185,7 @@ export class Workshop {
     if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
     if ((await this.clockwork.settle()) > 0) return false;
+    if (((await this.#signals?.settle()) ?? 0) > 0) return false;
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
     if ((await this.#outbox?.empty()) === false) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
@@ -216,6 +233,7 @@ export class Workshop {
     this.#over.abort();
     this.#relay?.stop();
     this.clockwork.stop();
+    await this.#signals?.stop();
     await this.#outbox?.stop();
     await this.#waking;
     await this.#session.leave();

@@ -21,6 +21,8 @@ function outcomeOf({ outcome, attempt, attemptsMax, durationMs, dueInMs = 0, err
       return `deferred for ${age(dueInMs)}${cause}`;
     case "await-deploy":
       return `waits for newer code, next look in ${age(dueInMs)}${cause}`;
+    case "waiting":
+      return `waiting, looks again in ${duration(dueInMs)} at the latest`;
     case "dead":
       return `DEAD after ${plural(attempt, "attempt")}${cause}; see: factlog dead list`;
   }
