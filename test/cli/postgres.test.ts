@@ -22,3 +22,28 @@ test("publish, tail, status and doctor work on FACTLOG_URL; looking makes no log
   assert.equal(doctor.code, 0, doctor.stdout + doctor.stderr);
   assert.match(doctor.stdout, /PostgreSQL \d+/u);
 });
+
+test("status and doctor show what waits in the outbox and what was refused; a worker empties it", async (t) => {
+  const { address, url, schema, remove } = await freshPlace();
+  t.after(remove);
+  const cwd = emptyFolder(t);
+  const env = { FACTLOG_URL: address };
+  await factlog(t, ["init"], { cwd });
+  await factlog(t, ["start", "app.ts", "--once"], { cwd, env });
+  await factlog(t, ["publish", "OrderPlaced", order("o-1")], { cwd, env });
+  const inSql = `SELECT ${schema}.publish('OrderPlaced', $1, $2, $1, source => $3)`;
+  const stored = await sql<[string]>(url, `SELECT name FROM ${schema}.source`);
+  await sql(url, inSql, ["o-1", "{}", stored[0]![0]]);
+  await sql(url, inSql, ["o-2", order("o-2"), stored[0]![0]]);
+  const before = await factlog(t, ["status", "--json"], { cwd, env });
+  const [{ outbox }] = objectsIn(before.stdout) as unknown as [{ outbox: Record<string, number> }];
+  assert.deepEqual([outbox["depth"], outbox["refused"]], [2, 0]);
+  assert.match((await factlog(t, ["status"], { cwd, env })).stdout, /^outbox: 2 events waiting, the oldest for /mu);
+  const worked = await factlog(t, ["start", "app.ts", "--once"], { cwd, env });
+  assert.equal(worked.code, 0, worked.stderr);
+  const after = await factlog(t, ["status"], { cwd, env });
+  assert.match(after.stdout, /^outbox: 1 event refused: factlog doctor names them/mu);
+  const doctor = await factlog(t, ["doctor"], { cwd, env });
+  assert.match(doctor.stdout, /not ok {2}outbox: 0 waiting; 1 refused; seq 1: OrderPlaced "o-1" of .*ID_CONFLICT/u);
+  assert.notEqual(doctor.code, 0);
+});

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import pg from "pg";
 import { z } from "zod";
-import { readAll } from "../../../src/conformance/build.ts";
+import { event, readAll } from "../../../src/conformance/build.ts";
 import { checksum, slotOf } from "../../../src/event/codec.ts";
 import { defineEvent } from "../../../src/index.ts";
 import { outbox, outboxSql } from "../../../src/outbox/index.ts";
@@ -161,7 +161,7 @@ test("a relay that is ended in the middle has done nothing, and another goes on 
   );
 });
 
-test("several relays at once move each event once", async (t) => {
+test("several relays at once, with appends between them, move each event once", async (t) => {
   const where = await place(t);
   const engines = await Promise.all([1, 2, 3].map(() => openEngine(t, where)));
   const publishers = Array.from({ length: 4 }, async (_, p) => {
@@ -173,12 +173,27 @@ test("several relays at once move each event once", async (t) => {
     while (!over) sum += (await log.relay!()).carried;
     return sum;
   });
+  let appended = 0;
+  const appending = (async () => {
+    const { log } = await openEngine(t, where);
+    while (!over) appended += (await log.append([event(), event()])).length;
+  })();
   await Promise.all(publishers);
   over = true;
   const sums = await Promise.all(relaying);
+  await appending;
   const rest = await relayAll(engines[0]!.log);
   assert.equal(sums.reduce((a, b) => a + b) + rest, 160);
-  const byKey = Map.groupBy(await readAll(engines[0]!.log), ({ key }) => key);
+  const all = await readAll(engines[0]!.log);
+  assert.equal(all.length, 160 + appended);
+  assert.deepEqual(
+    all.map(({ position }) => position),
+    all.map((_, i) => i + 1),
+  );
+  const byKey = Map.groupBy(
+    all.filter(({ source }) => source === "factlog"),
+    ({ key }) => key,
+  );
   for (const events of byKey.values()) {
     assert.deepEqual(
       events.map(({ data }) => (JSON.parse(data) as { n: number }).n),
