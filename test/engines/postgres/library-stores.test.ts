@@ -21,6 +21,8 @@ interface Doing {
   count(): Promise<number>;
   pid(): Promise<number>;
   fail40001(): Promise<unknown>;
+  /** Never called. */
+  stranger(): unknown;
 }
 type Handler = (order: { readonly key: string; readonly n: number }, ctx: HandlerContext, doing: Doing) => unknown;
 const retry = { backoff: [1] };
@@ -35,6 +37,8 @@ function withDrizzle(pool: pg.Pool, handler: Handler): App {
       count: () => ctx.tx.$count(effect),
       pid: async () => (await ctx.tx.execute("SELECT pg_backend_pid() AS pid")).rows[0]!["pid"] as number,
       fail40001: () => ctx.tx.execute(failing),
+      // @ts-expect-error ctx.tx has the library's own type
+      stranger: () => ctx.tx.nothing(),
     }),
   );
   return defineApp({ name: "t", subscriptions: [one] });
@@ -59,6 +63,8 @@ function withKysely(pool: pg.Pool, handler: Handler): App {
         return pid!;
       },
       fail40001: () => ctx.tx.executeQuery(CompiledQuery.raw(failing)),
+      // @ts-expect-error ctx.tx knows the tables
+      stranger: () => ctx.tx.selectFrom("orders"),
     }),
   );
   return defineApp({ name: "t", subscriptions: [one] });
