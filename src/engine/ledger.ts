@@ -49,7 +49,7 @@ export interface Ledger extends Timetable, Journal {
    * settled last in it, fenced by my session and the slot's or the row's token, with its effects and an entry in the list
    * of settled deliveries. That list is what a later holder learns from `load` where I die before I have recorded the
    * closing; a running row with an entry is closed as done, never charged, by whatever takes it from its session (`lease`).
-   * An entry goes with the progress whose `low` reaches it, once no row stands there.
+   * An entry goes when `low` has reached it and no row stands there.
    * A delivery has at most one entry: where one is there already, this transaction is rolled back and answered "settled".
    * Transactions of one process do not wait for each other. Rejects with OUTCOME_UNKNOWN where it cannot be found out
    * whether it stands.

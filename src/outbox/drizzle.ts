@@ -2,6 +2,8 @@
 import { sql } from "drizzle-orm";
 import { notInTransaction, outboxOver, type Outbox, type OutboxOptions } from "./index.ts";
 
+export * from "./drizzle-store.ts";
+
 /** What `db.transaction(async (tx) => ...)` hands out. */
 export interface DrizzleTransaction {
   // oxlint-disable-next-line typescript/no-explicit-any -- none of Drizzle's types stands in ours

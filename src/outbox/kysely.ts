@@ -2,6 +2,8 @@
 import { CompiledQuery } from "kysely";
 import { notInTransaction, outboxOver, type Outbox, type OutboxOptions } from "./index.ts";
 
+export * from "./kysely-store.ts";
+
 /** What `db.transaction().execute(async (trx) => ...)` hands out, or `db.startTransaction().execute()`. */
 export interface KyselyTransaction {
   readonly isTransaction: boolean;

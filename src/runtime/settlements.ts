@@ -133,7 +133,10 @@ export class Settlements {
   #tellRow(delivery: Delivery, lost: boolean): void {
     const waiters = this.#awaitingRows.get(delivery) ?? [];
     this.#awaitingRows.delete(delivery);
-    for (const { resolve, reject } of waiters) lost ? reject(leaseLost(this.#runner.spec.name)) : resolve();
+    for (const { resolve, reject } of waiters) {
+      if (lost) reject(leaseLost(this.#runner.spec.name));
+      else resolve();
+    }
   }
   /** It may have killed its process: it gets its row before it runs. */
   beginSuspect(delivery: Delivery): void {

@@ -25,7 +25,9 @@ import {
   toCloudEvent,
   upcast,
 } from "factlog";
-import { postgres } from "factlog/postgres";
+import { drizzleStore } from "factlog/drizzle";
+import { kyselyStore } from "factlog/kysely";
+import { pgStore, type PgTx, postgres } from "factlog/postgres";
 import { z } from "zod";
 import { OrderExpired, OrderPlaced, OrderShipped, PaymentCaptured, PaymentDeclined, StockReserved } from "./events.ts";
 
@@ -201,6 +203,38 @@ const s6 = defineSubscription(
 const wrong = { schema: z.object({ n: z.number() }), initial: { n: "0" } };
 // @ts-expect-error the initial value is of the schema's form
 defineSubscription("s6b", { on: [PaymentCaptured], state: wrong }, () => {});
+
+// T7b stores
+defineSubscription("s7", { on: OrderPlaced, store: pgStore() }, async (_event, ctx) => {
+  same<typeof ctx.tx, PgTx>();
+  const { rows } = await ctx.tx.query<{ n: number }>("select 1 as n");
+  same<typeof rows, { n: number }[]>();
+  // @ts-expect-error no state was declared
+  void ctx.state;
+});
+const counted = { schema: z.object({ n: z.number() }), initial: { n: 0 } };
+defineSubscription("s7b", { on: OrderPlaced, store: pgStore({ connect() {} }), state: counted }, (_event, ctx) => {
+  same<ReturnType<typeof ctx.state.get>, { n: number }>();
+  return ctx.tx.query("select 1");
+});
+interface LibraryTx {
+  insert(n: number): Promise<void>;
+}
+declare const drizzleDb: {
+  transaction<T>(run: (tx: LibraryTx) => Promise<T>, config?: { isolationLevel?: "read committed" }): Promise<T>;
+};
+declare const kyselyDb: { transaction(): { execute<T>(run: (tx: LibraryTx) => Promise<T>): Promise<T> } };
+for (const store of [drizzleStore(drizzleDb), kyselyStore(kyselyDb)]) {
+  defineSubscription("s7c", { on: OrderPlaced, store }, (_event, ctx) => {
+    same<typeof ctx.tx, LibraryTx>();
+    // @ts-expect-error text is no number
+    return ctx.tx.insert("1");
+  });
+}
+// @ts-expect-error no database
+drizzleStore({});
+// @ts-expect-error a store, not a pool
+defineSubscription("s7e", { on: OrderPlaced, store: { connect() {} } }, () => {});
 
 // T8 different subscriptions in one array, names, only
 const subscriptions: readonly Subscription[] = [s1, s1c, s2, s6];

@@ -150,6 +150,7 @@ function step(context: Context, session: number, change: StepChange): Recorded {
 /** Removes a row and counts how it ended. True where the next of its key became ready. */
 export function closeRow(slot: SlotRow, row: Row, as: keyof Outcomes): boolean {
   slot.rows.delete(row.position);
+  if (row.position <= slot.low) slot.settled.delete(row.position);
   slot.outcomes[as]++;
   return promote(slot, row.key);
 }

@@ -19,6 +19,8 @@ interface Course {
   /** The settle was sent: from here on, no answer means that it may have been committed. */
   sent: OwnSettle | undefined;
   guest: GuestTransaction | undefined;
+  /** What the handler rejected with: a library whose rollback fails as well says only that. */
+  thrown: { readonly error: unknown } | undefined;
 }
 
 /** Handlers' own transactions, each with the settle of its delivery as its last statement. */
@@ -50,9 +52,9 @@ export class Transactor {
       why = "it leads to another database";
     } catch (error) {
       const answer = serverErrorIn(error);
-      if (answer === undefined) throw this.#store.error(error);
+      if (answer === undefined && isLost(error)) throw this.#store.error(error);
       cause = error;
-      why = `it does not see the log there (${answer.message})`;
+      why = `it does not see the log there (${answer?.message ?? String(error)})`;
     }
     throw new FactlogError(
       "STORE_MISMATCH",
@@ -64,7 +66,7 @@ export class Transactor {
   async run(session: number, request: Transact): Promise<Transacted> {
     const { source } = request;
     const attempt = this.#store.env.uuid();
-    const course: Course = { begun: false, sent: undefined, guest: undefined };
+    const course: Course = { begun: false, sent: undefined, guest: undefined, thrown: undefined };
     try {
       const run = source.run ?? lending(await this.#pool());
       await run((connection) =>
@@ -91,12 +93,14 @@ export class Transactor {
     await connection.execute(ours ? `${begin}; ${opening}` : opening);
     course.begun = true;
     if (!ours) {
-      await connection.execute(await this.#settleText(session, await request.run(connection.tx), attempt, course));
+      await connection.execute(
+        await this.#settleText(session, await ran(request, connection.tx, course), attempt, course),
+      );
       return;
     }
     const guest = (course.guest = new GuestTransaction(connection.tx as PoolClient, this.#store.location.schema));
     try {
-      const text = await this.#settleText(session, await request.run(guest), attempt, course);
+      const text = await this.#settleText(session, await ran(request, guest, course), attempt, course);
       // One message: a process that stops in between holds nothing.
       await connection.execute(`${text}; COMMIT`);
     } catch (error) {
@@ -133,7 +137,8 @@ export class Transactor {
     );
   }
 
-  async #ended(error: unknown, { begun, sent, guest }: Course, attempt: string): Promise<Transacted> {
+  async #ended(ending: unknown, { begun, sent, guest, thrown }: Course, attempt: string): Promise<Transacted> {
+    const error = thrown === undefined ? ending : thrown.error;
     if (!begun) return { status: "not begun", error: this.#store.error(error) };
     const answer = serverErrorIn(error);
     if (sent !== undefined && (answer === undefined || isLost(answer))) return this.#findOut(sent, attempt, error);
@@ -183,6 +188,15 @@ export class Transactor {
       return pool;
     });
     return this.#own;
+  }
+}
+
+async function ran(request: Transact, tx: unknown, course: Course): Promise<OwnSettle> {
+  try {
+    return await request.run(tx);
+  } catch (error) {
+    course.thrown = { error };
+    throw error;
   }
 }
 

@@ -74,6 +74,8 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION S.close_row(d S.delivery, p_as text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  v_low bigint;
 BEGIN
   DELETE FROM S.delivery WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
   DELETE FROM S.failure WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
@@ -81,7 +83,9 @@ BEGIN
     done = done + (p_as = 'done')::integer, skipped = skipped + (p_as = 'skipped')::integer,
     discarded = discarded + (p_as = 'discarded')::integer, expired = expired + (p_as = 'expired')::integer,
     duplicate = duplicate + (p_as = 'duplicate')::integer
-    WHERE sub = d.sub AND gen = d.gen AND slot = d.slot;
+    WHERE sub = d.sub AND gen = d.gen AND slot = d.slot RETURNING low INTO v_low;
+  DELETE FROM S.settled WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position
+    AND position <= v_low;
   PERFORM S.count_row(d.sub, d.gen, d.slot, d.state, d.holds, d.stop, -1);
   RETURN S.promote(d.sub, d.gen, d.slot, d.key);
 END $$;
