@@ -2,13 +2,8 @@
  * Measures Factlog beside the raw limit of the same storage, in turn and in one run: figures of shared machines drift,
  * ratios hold. `npm run bench [-- --json --quick --record --only NAME]`
  */
-import { execFileSync } from "node:child_process";
-import { appendFileSync } from "node:fs";
-import { cpus } from "node:os";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { parseArgs } from "node:util";
-import type { Measure, Measurement, Settings } from "./measure.ts";
+import { exposeCollector, type Measure, type Measurement, type Settings } from "./measure.ts";
 import { drainMeasures } from "./measures/drain.ts";
 import { failingMeasures } from "./measures/failing.ts";
 import { growthMeasure } from "./measures/growth.ts";
@@ -22,7 +17,8 @@ import { poisonMeasure } from "./measures/poison.ts";
 import { publishMeasures } from "./measures/publish.ts";
 import { statusMeasure } from "./measures/status.ts";
 import { waitingMeasure } from "./measures/waiting.ts";
-import { writePage } from "./page.ts";
+import { record } from "./record.ts";
+import { header, rowOf } from "./table.ts";
 
 const measures: readonly Measure[] = [
   ...publishMeasures,
@@ -53,43 +49,15 @@ if (chosen.length === 0) {
   console.error(`nothing is named so: choose among ${measures.map(({ name }) => name).join(", ")}`);
   process.exit(2);
 }
-setFlagsFromString("--expose-gc");
-globalThis.gc = runInNewContext("gc") as NonNullable<typeof globalThis.gc>;
+exposeCollector();
 
 const settings: Settings = { quick: values.quick, size: (full, quick) => (values.quick ? quick : full) };
 const found: Measurement[] = [];
-if (!values.json) console.log(row(["measure", "value", "unit", "raw", "ratio", "target"]));
+if (!values.json) console.log(header("raw"));
 for (const measure of chosen) {
   for (const measurement of await measure.run(settings)) {
     found.push(measurement);
-    console.log(values.json ? JSON.stringify(measurement) : shown(measurement));
+    console.log(values.json ? JSON.stringify(measurement) : rowOf(measurement));
   }
 }
-if (values.record) {
-  record(found);
-  if (!values.quick && values.only === undefined) writePage();
-}
-
-function shown({ name, value, unit, raw, ratio, target, better }: Measurement): string {
-  const met = target === null ? "" : (better === "higher") === (ratio ?? value) >= target ? "met" : "MISSED";
-  const bound = target === null ? "" : `${better === "higher" ? ">=" : "<="} ${target} ${met}`;
-  return row([name, figure(value), unit, raw === null ? "" : figure(raw), ratio?.toFixed(2) ?? "", bound]);
-}
-
-function row(cells: readonly string[]): string {
-  const widths = [20, 10, 16, 10, 8, 16];
-  return cells.map((cell, i) => (i === 0 || i === 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(" ");
-}
-
-function figure(value: number): string {
-  return value >= 1_000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
-}
-
-/** Adds this run to the history: what, where and of which commit. A whole one is also drawn in docs/reference. */
-function record(results: readonly Measurement[]): void {
-  const git = (...args: string[]): string => execFileSync("git", args, { encoding: "utf8" }).trim();
-  const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, node: process.version };
-  const commit = git("rev-parse", "HEAD") + (git("status", "--porcelain", "--", "src") === "" ? "" : "-dirty");
-  const line = { at: new Date().toISOString(), commit, quick: values.quick, machine, results };
-  appendFileSync(new URL("results.ndjson", import.meta.url), `${JSON.stringify(line)}\n`);
-}
+if (values.record) record(found, values.quick, values.only === undefined);

@@ -9,6 +9,15 @@ export interface BenchRun {
   readonly quick: boolean;
   readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string };
   readonly results: readonly Measurement[];
+  /** Of a run of peers. */
+  readonly peers?: PeerServers;
+}
+/** By the peer's name: what was measured, and why what is missing is. */
+export interface PeerServers {
+  /** Nobody was singled out. */
+  readonly whole: boolean;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly leftOut: Readonly<Record<string, string>>;
 }
 const results = new URL("results.ndjson", import.meta.url);
 const page = fileURLToPath(new URL("../docs/reference/performance.md", import.meta.url));
@@ -49,22 +58,33 @@ const meanings: Readonly<Record<string, string>> = {
   "growth-dead-page": "first page of dead letters at 10 million events",
 };
 
-export function newestRun(): BenchRun {
-  const runs = readFileSync(results, "utf8")
+function recordedRuns(): BenchRun[] {
+  return readFileSync(results, "utf8")
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as BenchRun);
-  const whole = runs.findLast((run) => !run.quick && run.results.some(({ name }) => name.startsWith("growth")));
+}
+
+export function newestRun(): BenchRun {
+  const whole = recordedRuns().findLast(
+    (run) => !run.quick && run.results.some(({ name }) => name.startsWith("growth")),
+  );
   if (whole === undefined) throw new Error("results.ndjson holds no whole run");
   return whole;
 }
 
+/** The newest run of all peers that were at hand, if there has been one. */
+export function newestPeersRun(): BenchRun | undefined {
+  return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
+}
+
 export function writePage(): void {
-  writeFileSync(page, pageOf(newestRun()));
+  writeFileSync(page, pageOf(newestRun(), newestPeersRun()));
 }
 
 /** docs/reference/performance.md. */
-export function pageOf({ at, commit, machine, results: found }: BenchRun): string {
+export function pageOf(run: BenchRun, peersRun: BenchRun | undefined): string {
+  const { results: found } = run;
   const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
     const one = found.find((each) => each.name === name);
     return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
@@ -75,7 +95,7 @@ export function pageOf({ at, commit, machine, results: found }: BenchRun): strin
 Measured with \`npm run bench -- --record\`, which also writes this page: each figure in turn with the raw limit of the same
 storage, in one run, median of at least three rounds. Absolute figures drift with the machine; ratios hold.
 
-${at.slice(0, 10)}, commit ${commit.slice(0, 12)}, ${machine.cores} x ${machine.cpu}, Node ${machine.node.slice(1)}. Events of some 330
+${placeOf(run)}. Events of some 330
 bytes of JSON, 1,000 keys, one file in WAL mode, synced before \`publish\` resolves. ${missed} of ${found.filter(({ target }) => target !== null).length} targets are missed.
 
 | What | Figure | Raw, or against | Ratio and target |
@@ -88,8 +108,45 @@ repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the s
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
+${peersRun === undefined ? "" : peersSection(peersRun)}`;
+}
+
+function peersSection(run: BenchRun): string {
+  const { versions = {}, leftOut = {} } = run.peers ?? {};
+  const rows = Object.entries(versions).flatMap(([peer, version]) =>
+    ["publish", "drain"].flatMap((job) => {
+      const one = run.results.find(({ name }) => name === `peers/${peer}/${job}`);
+      return one === undefined ? [] : [`| ${version} | ${job} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
+    }),
+  );
+  const missing = Object.entries(leftOut).map(([peer, why]) => `${peer} (${why})`);
+  return `
+## Beside peers
+
+Measured with \`npm run bench:peers -- --record\`: the same events on Factlog and on the peer in turn, one process for
+both, median of three rounds. Factlog is on SQLite, beside pg-boss and graphile-worker on the same PostgreSQL as they.
+${placeOf(run)}.
+
+| Peer | What | Factlog | Peer | Ratio and target |
+|---|---|---:|---:|---|
+${rows.join("\n")}
+
+Left out: ${missing.join(", ") || "none"}.
+
+Everything is durable before it is acknowledged: Redis with \`appendfsync always\`, NATS with \`sync_interval: always\`,
+RabbitMQ with a quorum queue and confirms, PostgreSQL with \`fsync\` and \`synchronous_commit\`. Publish is 100 in flight,
+un-batched by the caller; drain is a backlog, one consumer, an asynchronous handler that sums a field, until the last
+acknowledgement. Each peer has the settings that are fast for it, written at the head of its file in
+\`bench/peers/systems/\`. They do not promise the same: Factlog keeps order by key and answers a repeated id.
+
+Servers are taken from the PATH (\`redis-server\`, \`nats-server\` 2.10 or later, \`rabbitmq-server\`), PostgreSQL from what
+the tests run on; who is missing is named and left out. The peers' packages are installed into \`bench/peers\` by the first
+run. \`--only NAME\` measures one, \`--quick\` and \`--json\` as above.
 `;
 }
+
+const placeOf = ({ at, commit, machine }: BenchRun): string =>
+  `${at.slice(0, 10)}, commit ${commit.slice(0, 12)}, ${machine.cores} x ${machine.cpu}, Node ${machine.node.slice(1)}`;
 
 function met({ target, ratio, value, better }: Measurement): boolean | undefined {
   if (target === null) return undefined;
