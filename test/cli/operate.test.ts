@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { defineApp, defineSubscription, NonRetryable, openLog } from "../../src/index.ts";
 import { defineEvent } from "../../src/event/define.ts";
 import { z } from "zod";
-import { factlog, objectsIn, type Ran, shopFolder } from "../support/cli.ts";
+import { factlog, noPty, objectsIn, type Ran, shopFolder, start, startOnTerminal } from "../support/cli.ts";
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const OrderPlaced = defineEvent("OrderPlaced", {
@@ -93,8 +93,11 @@ test("status says what stands in the way, for people and machines", async (t) =>
   const { code, stdout } = await factlog(t, ["status"], { cwd });
   assert.equal(code, 0);
   assert.match(stdout, /^sqlite:factlog\.db {2}head at 10\n/);
-  assert.match(stdout, /^subscription +state +depth +lag +in flight +retrying +held +dead +blocked keys +workers$/m);
-  assert.match(stdout, /^warehouse +active +0 +- +0 +0 +0 +2 +2 +0$/m);
+  assert.match(
+    stdout,
+    /^subscription +state +depth +lag +in flight +retrying +held +dead +blocked keys +workers +rate +errors +drained in$/m,
+  );
+  assert.match(stdout, /^warehouse +active +0 +- +0 +0 +0 +2 +2 +0 +- +- +-$/m);
   assert.match(stdout, /^2 dead letters: factlog dead list$/m);
   const [status] = objectsIn((await factlog(t, ["status", "--json"], { cwd })).stdout);
   const [warehouse] = (status?.["subscriptions"] ?? []) as Record<string, unknown>[];
@@ -102,6 +105,34 @@ test("status says what stands in the way, for people and machines", async (t) =>
     [warehouse?.["name"], warehouse?.["dead"], warehouse?.["closed"], status?.["head"]],
     ["warehouse", 2, 8, 10],
   );
+});
+
+test("status --watch looks again every second, and Ctrl-C ends it cleanly", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 2);
+  const json = start(t, ["status", "--watch", "--json"], { cwd });
+  await json.prints(/^\{.*\}\n\{.*\}\n/m);
+  const { code, stdout, stderr } = await json.end("SIGINT");
+  assert.deepEqual([code, stderr], [0, ""]);
+  const looks = objectsIn(stdout);
+  const [warehouse] = (looks[1]?.["subscriptions"] ?? []) as Record<string, unknown>[];
+  assert.deepEqual([warehouse?.["dead"], warehouse?.["ratePerSecond"]], [2, 0]);
+  assert.ok(String(looks[0]?.["sampledAt"]) < String(looks[1]?.["sampledAt"]));
+
+  const noTerminal = await factlog(t, ["status", "--watch"], { cwd });
+  assert.equal(noTerminal.code, 2);
+  assert.match(noTerminal.stderr, /^INVALID_OPTION --watch draws on a terminal/);
+});
+
+const cleared = "\x1b\\[H\x1b\\[2J";
+
+test("status --watch redraws a table in place on a terminal", { skip: noPty }, async (t) => {
+  const cwd = await folderWithDeadLetters(t, 2);
+  const terminal = startOnTerminal(t, ["status", "--watch"], { cwd });
+  await terminal.prints(new RegExp(`${cleared}sqlite:factlog\\.db {2}head at 10\\r\\n`));
+  await terminal.prints(/warehouse +active/);
+  await terminal.prints(new RegExp(cleared));
+  terminal.type("\x03");
+  assert.equal((await terminal.ended).code, 0);
 });
 
 test("subscriptions: created where --from says, renamed, retired after confirmation", async (t) => {
