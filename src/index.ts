@@ -36,5 +36,6 @@ export type { SubscriptionStatus } from "./runtime/measures.ts";
 export type { DeadLetter, DeadLetterFilter, Operator } from "./runtime/operator.ts";
 export type { ReadOptions } from "./runtime/read.ts";
 export { run, type RunOptions } from "./runtime/run.ts";
+export type { Trace, TraceDelivery, TraceNode } from "./runtime/trace.ts";
 export type { LogAddress } from "./runtime/url.ts";
 export type { DrainSummary, Worker, WorkOptions } from "./runtime/worker.ts";

@@ -66,6 +66,8 @@ export const limits = {
   scanMax: 10_000,
   /** Pages that one look at a subscription's lag goes far; the next look goes on from there. */
   lagPagesMax: 10,
+  /** Events shown of one correlation: the ledger is asked about each by itself. */
+  traceEventsMax: 1_000,
   /** Rates are those of this long. */
   rateWindowMs: 10_000,
   /** Error rates need more: failures are rarer. */

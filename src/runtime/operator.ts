@@ -1,3 +1,4 @@
+import type { From } from "../app/subscription.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
@@ -8,6 +9,7 @@ import { limits } from "../limits.ts";
 import { auditEvent } from "./audit.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
 import type { Measures, SubscriptionStatus } from "./measures.ts";
+import { type Trace, trace } from "./trace.ts";
 
 export interface DeadLetter {
   readonly id: string;
@@ -57,6 +59,14 @@ export class Operator {
   /** What every subscription owes, and what stands in its way; as of now, from what is stored. */
   status(): Promise<readonly SubscriptionStatus[]> {
     return this.#measures.look(this.#known());
+  }
+
+  /**
+   * What became of a correlation: its events as a tree of causes, each with its deliveries. Looks at every event from
+   * `from` on (default "beginning"): on a long log give a time or a position.
+   */
+  trace(correlationId: string, options: { readonly from?: From } = {}): Promise<Trace> {
+    return trace(this.#engine, correlationId, options.from ?? "beginning");
   }
 
   /** By subscription, slot and position; each with its failure history. */

@@ -135,6 +135,23 @@ test("status --watch redraws a table in place on a terminal", { skip: noPty }, a
   assert.equal((await terminal.ended).code, 0);
 });
 
+test("trace shows a correlation as a tree that is safe to print", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 1);
+  const { code, stdout } = await factlog(t, ["trace", "o-0"], { cwd });
+  assert.equal(code, 0);
+  const [event, delivery, summary] = stdout.split("\n");
+  assert.match(String(event), /^OrderPlaced {2}o-0 {2}\d{4}-.*Z {2}at 1$/);
+  assert.match(String(delivery), /^└─ -> warehouse dead {2}1 failure {2}warehouse:1\.\d+\.1 {2}.*no article \\x1b\[2J/);
+  assert.equal(summary, "1 event in 0 ms, 0 deliveries open, 1 dead letter: factlog dead show ID");
+  assert.ok(!stdout.includes("\x1b"));
+  const [object] = objectsIn((await factlog(t, ["trace", "o-0", "--json"], { cwd })).stdout);
+  const [node] = (object?.["tree"] ?? []) as { event: { id: string }; deliveries: { state: string }[] }[];
+  assert.deepEqual([node?.event.id, node?.deliveries[0]?.state, object?.["dead"]], ["o-0", "dead", 1]);
+  const missing = await factlog(t, ["trace", "o-\x1b[2J"], { cwd });
+  assert.equal(missing.code, 1);
+  assert.ok(missing.stderr.startsWith("NOT_FOUND no event has the correlation o-\\x1b[2J"));
+});
+
 test("subscriptions: created where --from says, renamed, retired after confirmation", async (t) => {
   const cwd = await folderWithDeadLetters(t, 1);
   const run = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
