@@ -32,7 +32,8 @@ const json = `With \`--json\` stdout holds JSON only, one object or one a line, 
 | \`dead show\` | one object, with \`event\` and every failure in \`attempts\` |
 | \`dev\` | an object a line with \`kind\`: \`opened\`, \`started\`, \`delivery\`, \`worker\`, \`log\`, \`died\`, \`failed\`, \`waiting\`, \`restarted\`, \`stopped\` |
 | \`publish\` | a receipt a line |
-| \`status\` | one object with \`subscriptions\`; \`doctor\`: one with \`ok\` and \`findings\`; \`demo\`: its summary |
+| \`status\` | one object with \`subscriptions\`, with \`--watch\` one a second; \`doctor\`: one with \`ok\` and \`findings\`; \`demo\`: its summary |
+| \`trace\` | one object; \`tree\` holds every event as a CloudEvent with its \`depth\`, each before what it has caused |
 | others | one object that says what was done |
 
 \`start\` logs JSON lines on stderr whether it is given or not.`;

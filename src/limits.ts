@@ -80,6 +80,16 @@ export const limits = {
   pageEvents: 128,
   /** Positions one read may look at when little of them matches. */
   scanMax: 10_000,
+  /** Pages that one look at a subscription's lag goes far; the next look goes on from there. */
+  lagPagesMax: 10,
+  /** Events shown of one correlation: the ledger is asked about each by itself. */
+  traceEventsMax: 1_000,
+  /** Rates are those of this long. */
+  rateWindowMs: 10_000,
+  /** Error rates need more: failures are rarer. */
+  errorWindowMs: 60_000,
+  /** Looks closer to each other than this, a checkpoint, say nothing of speed. */
+  sampleMinMs: 100,
   /** Events read but not started, per subscription and process. What waits longer than the caches last costs half again. */
   readAheadMax: 512,
   /** Lanes that a slot keeps while nothing waits in them: maps in which much comes and goes are slow to collect. */

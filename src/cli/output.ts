@@ -29,8 +29,24 @@ export class Output {
     for (const line of text.split("\n")) this.say(line, style);
   }
   table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
-    const safe = rows.map((row) => row.map((cell) => (typeof cell === "number" ? cell : printable(cell))));
-    for (const line of table(headings, safe)) this.say(line);
+    for (const line of this.tableLines(headings, rows)) this.say(line);
+  }
+  /** The lines of such a table. */
+  tableLines(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): readonly string[] {
+    return table(
+      headings,
+      rows.map((row) => row.map((cell) => (typeof cell === "number" ? cell : printable(cell)))),
+    );
+  }
+  /** These lines instead of all that the terminal shows: as many as it has room for, cut at its edge. */
+  redraw(lines: readonly (readonly [text: string, style?: Style])[]): void {
+    if (this.json) return;
+    // A terminal that does not know its size says 0.
+    const rows = process.stdout.rows > 0 ? process.stdout.rows : 24;
+    const columns = process.stdout.columns > 0 ? process.stdout.columns : 80;
+    process.stdout.write("\x1b[H\x1b[2J");
+    for (const [text, style] of lines.slice(0, rows - 1))
+      write(process.stdout, printable(text).slice(0, columns), style ?? "plain");
   }
   /** One JSON object on a line of its own, under `--json`. Text is taken for JSON as it is. */
   object(value: object | string): void {

@@ -11,6 +11,7 @@ import { addPublish } from "./commands/publish.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
 import { addSubscription } from "./commands/subscription.ts";
+import { addTrace } from "./commands/trace.ts";
 import { addTail } from "./commands/tail.ts";
 import type { Finish } from "./command.ts";
 import { exitCodeTable } from "./exit-codes.ts";
@@ -36,6 +37,7 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addStart,
     addPublish,
     addTail,
+    addTrace,
     addStatus,
     addSubscription,
     addDead,

@@ -9,6 +9,7 @@ import { parsePosition, type Position } from "../event/position.ts";
 import { limits } from "../limits.ts";
 import { follow, type Frame, until } from "./follow.ts";
 import { plainLogger } from "./logger.ts";
+import { measuresOf } from "./measures.ts";
 import { Operator } from "./operator.ts";
 import { Publisher } from "./publish.ts";
 import { read, type ReadOptions } from "./read.ts";
@@ -62,6 +63,7 @@ export class Log implements AsyncDisposable {
       store.env,
       store.engine,
       options.source,
+      measuresOf(store),
       () => this.#app && new Set(this.#app.subscriptions.map((each) => each.name)),
     );
   }

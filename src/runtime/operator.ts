@@ -1,3 +1,4 @@
+import type { From } from "../app/subscription.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { OutboxState } from "../engine/event-log.ts";
 import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
@@ -11,31 +12,9 @@ import { type Answer, answerApproval, type OpenApproval, openApprovals } from ".
 import { auditEvent } from "./audit.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
-import { oldestOpenMs, pendingOf } from "./lag.ts";
-import { relayName } from "./relay.ts";
+import type { Measures, SubscriptionStatus } from "./measures.ts";
+import { type Trace, trace } from "./trace.ts";
 
-export interface SubscriptionStatus {
-  readonly name: string;
-  readonly state: "active" | "stopped" | "unknown-to-this-app";
-  /** Open deliveries but dead ones. */
-  readonly depth: number;
-  /** Age of the oldest of these. */
-  readonly lagMs: number;
-  /** Not looked at yet; part of `depth`. */
-  readonly pending: number;
-  /** A gauge, as of the workers' last beats. */
-  readonly inFlight: number;
-  /** Left waiting: for a time, a fact or a person. */
-  readonly waiting: number;
-  readonly retrying: number;
-  readonly dead: number;
-  readonly blockedKeys: number;
-  readonly held: number;
-  /** Worker processes that hold slots of it. */
-  readonly workers: number;
-  readonly closed: number;
-  readonly sampledAt: Date;
-}
 export interface DeadLetter {
   readonly id: string;
   readonly subscription: string;
@@ -73,57 +52,34 @@ export class Operator {
   readonly #env: Env;
   readonly #engine: Engine;
   readonly #source: string;
+  readonly #measures: Measures;
   readonly #known: () => ReadonlySet<string> | undefined;
 
-  constructor(env: Env, engine: Engine, source: string, known: () => ReadonlySet<string> | undefined) {
+  constructor(
+    env: Env,
+    engine: Engine,
+    source: string,
+    measures: Measures,
+    known: () => ReadonlySet<string> | undefined,
+  ) {
     this.#env = env;
     this.#engine = engine;
     this.#source = source;
+    this.#measures = measures;
     this.#known = known;
   }
 
-  async status(): Promise<readonly SubscriptionStatus[]> {
-    const subscriptions = (await this.#engine.ledger.tally()).filter(
-      (each) => each.name !== relayName && each.state !== "retired",
-    );
-    return Promise.all(subscriptions.map((each) => this.#statusOf(each)));
+  /** What every subscription owes, and what stands in its way; as of now, from what is stored. */
+  status(): Promise<readonly SubscriptionStatus[]> {
+    return this.#measures.look(this.#known());
   }
-  async #statusOf(subscription: SubscriptionTally): Promise<SubscriptionStatus> {
-    const { rows } = subscription;
-    const nowMs = this.#env.now();
-    const pending = await pendingOf(this.#engine.log, subscription);
-    const oldestMs = await oldestOpenMs(this.#engine.log, subscription, pending);
-    const known = this.#known();
-    return {
-      name: subscription.name,
-      state:
-        subscription.state !== "active"
-          ? "stopped"
-          : known?.has(subscription.name) === false
-            ? "unknown-to-this-app"
-            : "active",
-      waiting: subscription.waiting,
-      depth: pending + rows.held + rows.ready + rows.running + rows.retrying,
-      lagMs: oldestMs === undefined ? 0 : Math.max(0, nowMs - oldestMs),
-      pending,
-      inFlight: subscription.inFlight,
-      retrying: rows.retrying + rows.ready - subscription.waiting,
-      dead: rows.dead,
-      blockedKeys: subscription.blockedKeys,
-      held: rows.held,
-      workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
-      closed: subscription.slots.reduce(
-        (sum, slot) =>
-          sum +
-          slot.outcomes.done +
-          slot.outcomes.skipped +
-          slot.outcomes.discarded +
-          slot.outcomes.expired +
-          slot.outcomes.duplicate,
-        0,
-      ),
-      sampledAt: new Date(nowMs),
-    };
+
+  /**
+   * What became of a correlation: its events as a tree of causes, each with its deliveries. Looks at every event from
+   * `from` on (default "beginning"): on a long log give a time or a position.
+   */
+  trace(correlationId: string, options: { readonly from?: From } = {}): Promise<Trace> {
+    return trace(this.#engine, correlationId, options.from ?? "beginning");
   }
 
   /** Events that wait for their time, in its order. `log.cancel` withdraws one. */

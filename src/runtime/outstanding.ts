@@ -11,15 +11,12 @@ export interface Outstanding {
 
 /** Asks the ledger about each (subscription, event) that matches. For the few events of one correlation. */
 export async function outstanding(ledger: Ledger, events: readonly StoredEvent[]): Promise<Outstanding> {
-  const subscriptions = await ledger.tally();
   let pending = 0;
   const dead: { subscription: string; row: DeliveryRow }[] = [];
-  for (const subscription of subscriptions) {
-    for (const event of events) {
-      const status = await statusOf(ledger, subscription, event);
-      if (status === "pending") pending++;
-      else if (status !== "closed") dead.push({ subscription: subscription.name, row: status });
-    }
+  for (const { subscription, status } of await deliveriesOf(ledger, events)) {
+    if (status === "pending") pending++;
+    else if (status !== "closed" && status.state === "dead") dead.push({ subscription, row: status });
+    else if (status !== "closed") pending++;
   }
   const correlationId = events[0] === undefined ? undefined : correlationIdOf(events[0]);
   if (correlationId !== undefined) pending += (await ledger.delayed({ correlationId, limit: 1 })).length;
@@ -27,24 +24,43 @@ export async function outstanding(ledger: Ledger, events: readonly StoredEvent[]
   return { pending, dead };
 }
 
+/** A subscription's debt to an event: not looked at yet, closed, or as its row says. */
+export interface DeliveryOf {
+  readonly event: StoredEvent;
+  readonly subscription: string;
+  readonly status: "pending" | "closed" | DeliveryRow;
+}
+
+/** The deliveries of these events, by subscription. */
+export async function deliveriesOf(ledger: Ledger, events: readonly StoredEvent[]): Promise<readonly DeliveryOf[]> {
+  const found: DeliveryOf[] = [];
+  for (const subscription of await ledger.tally()) {
+    for (const event of events) {
+      const status = await statusOf(ledger, subscription, event);
+      if (status !== undefined) found.push({ event, subscription: subscription.name, status });
+    }
+  }
+  return found;
+}
+
+/** Undefined where the event is none of the subscription's. */
 async function statusOf(
   ledger: Ledger,
   subscription: SubscriptionTally,
   event: StoredEvent,
-): Promise<"closed" | "pending" | DeliveryRow> {
+): Promise<DeliveryOf["status"] | undefined> {
   const slot = subscription.definition.slots === "one" ? 0 : event.slot;
   const type = subscription.types.find((each) => each.type === event.type);
   if (subscription.state === "retired" || type === undefined || !subscription.definition.types.includes(event.type))
-    return "closed";
-  if (event.position <= (type.since.get(slot) ?? 0)) return "closed";
+    return undefined;
+  if (event.position <= (type.since.get(slot) ?? 0)) return undefined;
   const progress = subscription.slots.find((each) => each.slot === slot);
   if (progress === undefined || !passedBy(progress, event.position)) return "pending";
   const [row] = await ledger.deliveries({
     kind: "one",
     delivery: { sub: subscription.sub, gen: subscription.gen, slot, position: event.position },
   });
-  if (row === undefined) return "closed";
-  return row.state === "dead" ? row : "pending";
+  return row ?? "closed";
 }
 
 /** Whether the event is closed or has a row, by the slot's progress. */

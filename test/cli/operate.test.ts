@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { defineApp, defineSubscription, NonRetryable, openLog } from "../../src/index.ts";
 import { defineEvent } from "../../src/event/define.ts";
 import { z } from "zod";
-import { factlog, objectsIn, type Ran, shopFolder } from "../support/cli.ts";
+import { factlog, noPty, objectsIn, type Ran, shopFolder, start, startOnTerminal } from "../support/cli.ts";
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const OrderPlaced = defineEvent("OrderPlaced", {
@@ -93,8 +93,11 @@ test("status says what stands in the way, for people and machines", async (t) =>
   const { code, stdout } = await factlog(t, ["status"], { cwd });
   assert.equal(code, 0);
   assert.match(stdout, /^sqlite:factlog\.db {2}head at 10\n/);
-  assert.match(stdout, /^subscription +state +depth +lag +in flight +retrying +held +dead +blocked keys +workers$/m);
-  assert.match(stdout, /^warehouse +active +0 +- +0 +0 +0 +2 +2 +0$/m);
+  assert.match(
+    stdout,
+    /^subscription +state +depth +lag +in flight +retrying +held +dead +blocked keys +workers +rate +errors +drained in$/m,
+  );
+  assert.match(stdout, /^warehouse +active +0 +- +0 +0 +0 +2 +2 +0 +- +- +-$/m);
   assert.match(stdout, /^2 dead letters: factlog dead list$/m);
   const [status] = objectsIn((await factlog(t, ["status", "--json"], { cwd })).stdout);
   const [warehouse] = (status?.["subscriptions"] ?? []) as Record<string, unknown>[];
@@ -102,6 +105,51 @@ test("status says what stands in the way, for people and machines", async (t) =>
     [warehouse?.["name"], warehouse?.["dead"], warehouse?.["closed"], status?.["head"]],
     ["warehouse", 2, 8, 10],
   );
+});
+
+test("status --watch looks again every second, and Ctrl-C ends it cleanly", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 2);
+  const json = start(t, ["status", "--watch", "--json"], { cwd });
+  await json.prints(/^\{.*\}\n\{.*\}\n/m);
+  const { code, stdout, stderr } = await json.end("SIGINT");
+  assert.deepEqual([code, stderr], [0, ""]);
+  const looks = objectsIn(stdout);
+  const [warehouse] = (looks[1]?.["subscriptions"] ?? []) as Record<string, unknown>[];
+  assert.deepEqual([warehouse?.["dead"], warehouse?.["ratePerSecond"]], [2, 0]);
+  assert.ok(String(looks[0]?.["sampledAt"]) < String(looks[1]?.["sampledAt"]));
+
+  const noTerminal = await factlog(t, ["status", "--watch"], { cwd });
+  assert.equal(noTerminal.code, 2);
+  assert.match(noTerminal.stderr, /^INVALID_OPTION --watch draws on a terminal/);
+});
+
+const cleared = "\x1b\\[H\x1b\\[2J";
+
+test("status --watch redraws a table in place on a terminal", { skip: noPty }, async (t) => {
+  const cwd = await folderWithDeadLetters(t, 2);
+  const terminal = startOnTerminal(t, ["status", "--watch"], { cwd });
+  await terminal.prints(new RegExp(`${cleared}sqlite:factlog\\.db {2}head at 10\\r\\n`));
+  await terminal.prints(/warehouse +active/);
+  await terminal.prints(new RegExp(cleared));
+  terminal.type("\x03");
+  assert.equal((await terminal.ended).code, 0);
+});
+
+test("trace shows a correlation as a tree that is safe to print", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 1);
+  const { code, stdout } = await factlog(t, ["trace", "o-0"], { cwd });
+  assert.equal(code, 0);
+  const [event, delivery, summary] = stdout.split("\n");
+  assert.match(String(event), /^OrderPlaced {2}o-0 {2}\d{4}-.*Z {2}at 1$/);
+  assert.match(String(delivery), /^└─ -> warehouse dead {2}1 failure {2}warehouse:1\.\d+\.1 {2}.*no article \\x1b\[2J/);
+  assert.equal(summary, "1 event in 0 ms, 0 deliveries open, 1 dead letter: factlog dead show ID");
+  assert.ok(!stdout.includes("\x1b"));
+  const [object] = objectsIn((await factlog(t, ["trace", "o-0", "--json"], { cwd })).stdout);
+  const [node] = (object?.["tree"] ?? []) as { event: { id: string }; deliveries: { state: string }[] }[];
+  assert.deepEqual([node?.event.id, node?.deliveries[0]?.state, object?.["dead"]], ["o-0", "dead", 1]);
+  const missing = await factlog(t, ["trace", "o-\x1b[2J"], { cwd });
+  assert.equal(missing.code, 1);
+  assert.ok(missing.stderr.startsWith("NOT_FOUND no event has the correlation o-\\x1b[2J"));
 });
 
 test("subscriptions: created where --from says, renamed, retired after confirmation", async (t) => {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -90,6 +90,9 @@ export class Running {
       clearTimeout(timer);
     }
   }
+  type(text: string): void {
+    this.child.stdin?.write(text);
+  }
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
@@ -107,6 +110,21 @@ export function start(t: TestContext, args: readonly string[], { cwd, env = {}, 
     stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
   if (input !== undefined) child.stdin?.end(input);
+  t.after(() => child.kill("SIGKILL"));
+  return new Running(child);
+}
+
+/** Why there is no terminal to be had here, or false. */
+export const noPty: string | false = spawnSync("script", ["--version"]).error === undefined ? false : "no `script`";
+
+/** The same on a pseudo-terminal, whose other end the test holds. */
+export function startOnTerminal(t: TestContext, args: readonly string[], { cwd }: RunOptions): Running {
+  const command = [process.execPath, "--conditions=@factlog/source", main, ...args].map((each) => `'${each}'`);
+  const child = spawn("script", ["--quiet", "--return", "--command", command.join(" "), "/dev/null"], {
+    cwd,
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, FACTLOG_URL: "" },
+    stdio: "pipe",
+  });
   t.after(() => child.kill("SIGKILL"));
   return new Running(child);
 }

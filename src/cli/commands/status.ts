@@ -1,49 +1,88 @@
 import type { Command } from "commander";
 import type { OutboxState } from "../../engine/event-log.ts";
-import type { SubscriptionStatus } from "../../runtime/operator.ts";
+import { pause, realEnv } from "../../env.ts";
+import { FactlogError } from "../../errors.ts";
+import type { SubscriptionStatus } from "../../runtime/measures.ts";
 import { type AppFile, appIfAny } from "../app-file.ts";
 import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
-import { age, plural } from "../format.ts";
-import { withLog } from "../open.ts";
+import { age, count, plural } from "../format.ts";
+import { type OpenedLog, withLog } from "../open.ts";
 import type { Output } from "../output.ts";
 import { headOf } from "../recent.ts";
+import { untilStopped } from "../signals.ts";
 
 interface StatusOptions {
   readonly app?: string;
+  readonly watch?: boolean;
 }
+/** Between the two looks that make a rate. */
+const rateMs = 500;
+const watchMs = 1_000;
 
 export function addStatus(program: Command, finish: Finish): void {
   const command = program
     .command("status")
-    .description("show every subscription: what it owes, and what stands in its way")
-    .option("--app <file>", "the app to compare with (default: app.ts here, if there is one)");
+    .description("show every subscription: what it owes, how fast it goes, and what stands in its way")
+    .option("--app <file>", "the app to compare with (default: app.ts here, if there is one)")
+    .option(
+      "--watch",
+      "look again every second until Ctrl-C: a table that stays in place; with --json an object a line",
+    );
   act<StatusOptions>(withCommonOptions(command), finish, status);
 }
 
 async function status(call: Call<StatusOptions>): Promise<void> {
-  const { out } = call;
-  const app = await appIfAny(call.options.app, out);
+  const { out, options } = call;
+  if (options.watch === true && !out.json && !process.stdout.isTTY)
+    throw new FactlogError("INVALID_OPTION", "--watch draws on a terminal, and stdout is none: add --json.");
+  const app = await appIfAny(options.app, out);
   await withLog(call, "refuse", async (opened) => {
-    const head = await headOf(opened);
-    const statuses = await opened.log.operator.status();
-    const subscriptions = statuses.map((each) => ({ ...each, state: stateOf(each, app) }));
-    const missing =
-      app?.spec.subscriptions
-        .map((each) => each.name)
-        .filter((name) => !subscriptions.some((each) => each.name === name)) ?? [];
-    const outbox = await opened.log.operator.outbox();
-    out.object({ log: opened.name, head: head.place, subscriptions, notStarted: missing, outbox });
-    out.say(`${opened.name}  head at ${head.place}`);
-    show(out, subscriptions);
-    for (const name of missing) out.say(`${name}  has never run on this log`);
-    advise(out, subscriptions);
-    if (outbox !== undefined) showOutbox(out, outbox);
+    if (options.watch === true) return watch(opened, app, out);
+    let seen = await look(opened, app);
+    if (seen.subscriptions.some((each) => each.workers > 0)) {
+      await pause(realEnv, rateMs);
+      seen = await look(opened, app);
+    }
+    out.object(seen);
+    for (const [line, style] of screenOf(seen, out)) out.say(line, style);
   });
 }
 
-function showOutbox(out: Output, { depth, oldestMs, refused }: OutboxState): void {
-  if (depth > 0) out.say(`outbox: ${plural(depth, "event")} waiting, the oldest for ${age(oldestMs)}`);
-  if (refused > 0) out.say(`outbox: ${plural(refused, "event")} refused: factlog doctor names them`, "bad");
+async function watch(opened: OpenedLog, app: AppFile | undefined, out: Output): Promise<void> {
+  await untilStopped(async (signal) => {
+    while (!signal.aborted) {
+      const seen = await look(opened, app);
+      out.object(seen);
+      out.redraw([...screenOf(seen, out), [`${seen.sampledAt}  Ctrl-C ends`, "faint"]]);
+      await out.ready();
+      await pause(realEnv, watchMs, signal);
+    }
+  });
+}
+
+interface Seen {
+  readonly log: string;
+  readonly sampledAt: string;
+  readonly head: number;
+  readonly subscriptions: readonly SubscriptionStatus[];
+  /** Of the app, but never seen on this log. */
+  readonly notStarted: readonly string[];
+  /** Events of the user's own transactions; undefined on a log that takes none. */
+  readonly outbox: OutboxState | undefined;
+}
+
+async function look(opened: OpenedLog, app: AppFile | undefined): Promise<Seen> {
+  const head = await headOf(opened);
+  const subscriptions = (await opened.log.operator.status()).map((each) => ({ ...each, state: stateOf(each, app) }));
+  const names = app?.spec.subscriptions.map((each) => each.name) ?? [];
+  return {
+    log: opened.name,
+    sampledAt: new Date(realEnv.now()).toISOString(),
+    head: head.place,
+    subscriptions,
+    notStarted: names.filter((name) => !subscriptions.some((each) => each.name === name)),
+    outbox: await opened.log.operator.outbox(),
+  };
 }
 
 function stateOf(subscription: SubscriptionStatus, app: AppFile | undefined): SubscriptionStatus["state"] {
@@ -51,34 +90,61 @@ function stateOf(subscription: SubscriptionStatus, app: AppFile | undefined): Su
   return app.spec.subscriptions.some((each) => each.name === subscription.name) ? "active" : "unknown-to-this-app";
 }
 
-function show(out: Output, subscriptions: readonly SubscriptionStatus[]): void {
-  if (subscriptions.length === 0)
-    return out.say("no subscription has run on this log: `factlog dev app.ts` starts those of an app");
-  out.table(
-    ["subscription", "state", "depth", "lag", "in flight", "retrying", "held", "dead", "blocked keys", "workers"],
-    subscriptions.map((each) => [
-      each.name,
-      each.state,
-      each.depth,
-      each.depth === 0 ? "-" : age(each.lagMs),
-      each.inFlight,
-      each.retrying,
-      each.held,
-      each.dead,
-      each.blockedKeys,
-      each.workers,
-    ]),
-  );
+type Line = readonly [text: string, style?: "bad" | "faint"];
+
+function screenOf({ log, head, subscriptions, notStarted, outbox }: Seen, out: Output): readonly Line[] {
+  return [
+    [`${log}  head at ${head}`],
+    ...(subscriptions.length === 0
+      ? [["no subscription has run on this log: `factlog dev app.ts` starts those of an app"] as const]
+      : out.tableLines(headings, subscriptions.map(rowOf)).map((line): Line => [line])),
+    ...notStarted.map((name): Line => [`${name}  has never run on this log`]),
+    ...(outbox === undefined ? [] : outboxLines(outbox)),
+    ...advice(subscriptions),
+  ];
 }
 
-function advise(out: Output, subscriptions: readonly SubscriptionStatus[]): void {
+function outboxLines({ depth, oldestMs, refused }: OutboxState): readonly Line[] {
+  const lines: Line[] = [];
+  if (depth > 0) lines.push([`outbox: ${plural(depth, "event")} waiting, the oldest for ${age(oldestMs)}`]);
+  if (refused > 0) lines.push([`outbox: ${plural(refused, "event")} refused: factlog doctor names them`, "bad"]);
+  return lines;
+}
+
+const headings =
+  "subscription,state,depth,lag,in flight,retrying,waiting,held,dead,blocked keys,workers,rate,errors,drained in".split(
+    ",",
+  );
+
+function rowOf(each: SubscriptionStatus): readonly (string | number)[] {
+  return [
+    each.name,
+    each.state,
+    each.depth,
+    each.depth === 0 ? "-" : age(each.lagMs),
+    each.inFlight,
+    each.retrying,
+    each.waiting,
+    each.held,
+    each.dead,
+    each.blockedKeys,
+    each.workers,
+    each.ratePerSecond === undefined ? "-" : `${count(Math.round(each.ratePerSecond))}/s`,
+    each.errorRate === undefined ? "-" : `${Math.round(each.errorRate * 1000) / 10} %`,
+    each.depth === 0 || each.drainMs === undefined ? "-" : age(each.drainMs),
+  ];
+}
+
+function advice(subscriptions: readonly SubscriptionStatus[]): readonly Line[] {
+  const lines: Line[] = [];
   const dead = subscriptions.reduce((sum, each) => sum + each.dead, 0);
-  if (dead > 0) out.say(`${plural(dead, "dead letter")}: factlog dead list`, "bad");
+  if (dead > 0) lines.push([`${plural(dead, "dead letter")}: factlog dead list`, "bad"]);
   for (const { name, state } of subscriptions) {
-    if (state === "stopped") out.say(`${name} has stopped: redrive or discard its dead letters`, "bad");
+    if (state === "stopped") lines.push([`${name} has stopped: redrive or discard its dead letters`, "bad"]);
     if (state === "unknown-to-this-app")
-      out.say(`${name} is not in this app: factlog subscription rename|retire ${name}`);
+      lines.push([`${name} is not in this app: factlog subscription rename|retire ${name}`]);
   }
   const idle = subscriptions.filter((each) => each.workers === 0 && each.depth > 0).map((each) => each.name);
-  if (idle.length > 0) out.say(`no worker runs for ${idle.join(", ")}: factlog start app.ts`);
+  if (idle.length > 0) lines.push([`no worker runs for ${idle.join(", ")}: factlog start app.ts`]);
+  return lines;
 }

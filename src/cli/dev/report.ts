@@ -1,5 +1,5 @@
 import type { DeliveryMessage, WorkerMessage } from "../../observe/channels.ts";
-import type { SubscriptionStatus } from "../../runtime/operator.ts";
+import type { SubscriptionStatus } from "../../runtime/measures.ts";
 import type { ShownError } from "../failure.ts";
 
 /** What the worker process of `dev` is told, as its only argument. */

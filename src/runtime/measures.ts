@@ -1,0 +1,178 @@
+import type { Engine } from "../engine/engine.ts";
+import type { Ledger, Outcomes, SubscriptionTally } from "../engine/ledger.ts";
+import type { Env } from "../env.ts";
+import { limits } from "../limits.ts";
+import { OldestOpen, pendingOf } from "./lag.ts";
+import { relayName } from "./relay.ts";
+import type { SharedStore } from "./store.ts";
+
+/** Read from what is stored when it is asked for: it moves on while no worker runs. */
+export interface SubscriptionStatus {
+  readonly name: string;
+  readonly state: "active" | "stopped" | "unknown-to-this-app";
+  /** Open deliveries but dead ones. */
+  readonly depth: number;
+  /** Age of the oldest of these. */
+  readonly lagMs: number;
+  /** Not looked at yet; part of `depth`. */
+  readonly pending: number;
+  /** A gauge, as of the workers' last beats. */
+  readonly inFlight: number;
+  readonly retrying: number;
+  /** Left waiting in the middle of a handler: for a time, a fact or a person. */
+  readonly waiting: number;
+  readonly dead: number;
+  readonly blockedKeys: number;
+  readonly held: number;
+  /** Worker processes that hold slots of it. */
+  readonly workers: number;
+  readonly closed: number;
+  readonly outcomes: Outcomes;
+  /**
+   * Deliveries closed a second, over the last 10 s that this process has looked. Undefined at its first look, and where
+   * the last look is less than 100 ms ago.
+   */
+  readonly ratePerSecond: number | undefined;
+  /**
+   * Of the deliveries that were closed, failed or died in the last minute that this process has looked, the part that
+   * failed or died, 0 to 1. Undefined where there were none.
+   */
+  readonly errorRate: number | undefined;
+  /** Until `depth` is 0 at the speed of the last 10 s. Undefined where it is not known, or does not shrink. */
+  readonly drainMs: number | undefined;
+  readonly sampledAt: Date;
+}
+
+/** What one look has seen of one subscription; rates come from two. */
+interface Sample {
+  readonly atMs: number;
+  readonly wallMs: number;
+  readonly closed: number;
+  readonly depth: number;
+  readonly dead: number;
+}
+
+/** Looks at what subscriptions owe: a few counters each, however long the log. One per store and process. */
+export class Measures {
+  readonly #env: Env;
+  readonly #engine: Engine;
+  readonly #oldest: OldestOpen;
+  readonly #samples = new Map<string, Sample[]>();
+
+  constructor(env: Env, engine: Engine) {
+    this.#env = env;
+    this.#engine = engine;
+    this.#oldest = new OldestOpen(engine.log);
+  }
+
+  /** `known`: names of the app's subscriptions, where an app is known. */
+  async look(known?: ReadonlySet<string>): Promise<readonly SubscriptionStatus[]> {
+    const { log, ledger } = this.#engine;
+    const subscriptions = (await ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
+    const types = [...new Set(subscriptions.flatMap((each) => each.definition.types))];
+    const appended = types.length === 0 ? new Map<string, number>() : (await log.count(types)).appended;
+    const present = new Set(subscriptions.map(nameOf));
+    for (const name of this.#samples.keys()) if (!present.has(name)) this.#samples.delete(name);
+    return Promise.all(subscriptions.map((each) => this.#statusOf(each, pendingOf(each, appended), known)));
+  }
+  async #statusOf(
+    subscription: SubscriptionTally,
+    pending: number,
+    known: ReadonlySet<string> | undefined,
+  ): Promise<SubscriptionStatus> {
+    const { rows, name } = subscription;
+    const oldestMs = await this.#oldest.timeMs(subscription, pending);
+    const wallMs = this.#env.now();
+    const outcomes = outcomesOf(subscription);
+    const closed = Object.values(outcomes).reduce((sum, each) => sum + each, 0);
+    const depth = pending + rows.held + rows.ready + rows.running + rows.retrying;
+    const sample = { atMs: this.#env.monotonic(), wallMs, closed, depth, dead: rows.dead };
+    return {
+      name,
+      state:
+        subscription.state !== "active" ? "stopped" : known?.has(name) === false ? "unknown-to-this-app" : "active",
+      depth,
+      lagMs: oldestMs === undefined ? 0 : Math.max(0, wallMs - oldestMs),
+      pending,
+      inFlight: subscription.inFlight,
+      retrying: rows.retrying + rows.ready - subscription.waiting,
+      waiting: subscription.waiting,
+      dead: rows.dead,
+      blockedKeys: subscription.blockedKeys,
+      held: rows.held,
+      workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
+      closed,
+      outcomes,
+      ...(await this.#rates(subscription, sample)),
+      sampledAt: new Date(wallMs),
+    };
+  }
+
+  async #rates(
+    subscription: SubscriptionTally,
+    sample: Sample,
+  ): Promise<Pick<SubscriptionStatus, "ratePerSecond" | "errorRate" | "drainMs">> {
+    const samples = this.#samples.get(nameOf(subscription)) ?? [];
+    this.#samples.set(nameOf(subscription), samples);
+    const from = sample.atMs - limits.rateWindowMs;
+    const before = samples.find((each) => each.atMs >= from) ?? samples.at(-1);
+    const errorsSince = samples.find((each) => each.atMs >= sample.atMs - limits.errorWindowMs) ?? samples.at(-1);
+    const last = samples.at(-1);
+    if (last === undefined || sample.atMs - last.atMs >= limits.sampleMinMs) samples.push(sample);
+    while ((samples[0]?.atMs ?? Number.POSITIVE_INFINITY) < sample.atMs - limits.errorWindowMs) samples.shift();
+    return {
+      ...speed(before, sample),
+      errorRate: errorsSince === undefined ? undefined : await this.#errorRate(subscription, errorsSince, sample),
+    };
+  }
+  /** Failures are not counted anywhere: those that still wait for their next attempt say when they failed last. */
+  async #errorRate(subscription: SubscriptionTally, since: Sample, now: Sample): Promise<number | undefined> {
+    const failing = await failingSince(this.#engine.ledger, subscription, since.wallMs);
+    const failed = failing + Math.max(0, now.dead - since.dead);
+    const ended = failed + now.closed - since.closed;
+    return ended <= 0 ? undefined : failed / ended;
+  }
+}
+
+/** Retrying rows that failed after this time; of many, estimated from the first page of them. */
+async function failingSince(ledger: Ledger, { sub, rows }: SubscriptionTally, sinceMs: number): Promise<number> {
+  if (rows.retrying === 0) return 0;
+  const page = await ledger.deliveries({ kind: "state", state: "retrying", sub, limit: limits.duePageRows });
+  if (page.length === 0) return 0;
+  const failing = page.filter((row) => (row.failure?.atMs ?? 0) > sinceMs).length;
+  return Math.round((failing / page.length) * Math.max(page.length, rows.retrying));
+}
+
+function speed(before: Sample | undefined, now: Sample): Pick<SubscriptionStatus, "ratePerSecond" | "drainMs"> {
+  const seconds = before === undefined ? 0 : (now.atMs - before.atMs) / 1000;
+  if (before === undefined || seconds * 1000 < limits.sampleMinMs)
+    return { ratePerSecond: undefined, drainMs: now.depth === 0 ? 0 : undefined };
+  const shrinking = (before.depth - now.depth) / seconds;
+  return {
+    ratePerSecond: Math.max(0, (now.closed - before.closed) / seconds),
+    drainMs: now.depth === 0 ? 0 : shrinking > 0 ? Math.round((now.depth / shrinking) * 1000) : undefined,
+  };
+}
+
+function outcomesOf({ slots }: SubscriptionTally): Outcomes {
+  const sum = { done: 0, skipped: 0, discarded: 0, expired: 0, duplicate: 0 };
+  for (const { outcomes } of slots) {
+    sum.done += outcomes.done;
+    sum.skipped += outcomes.skipped;
+    sum.discarded += outcomes.discarded;
+    sum.expired += outcomes.expired;
+    sum.duplicate += outcomes.duplicate;
+  }
+  return sum;
+}
+
+const nameOf = ({ sub, gen }: SubscriptionTally): string => `${sub}.${gen}`;
+
+const partName = "measures";
+
+/** The measures of a store, made when they are first asked for: looks of all its users in this process make its rates. */
+export function measuresOf(store: SharedStore): Measures {
+  const known = (store.parts.get(partName) as Measures | undefined) ?? new Measures(store.env, store.engine);
+  store.parts.set(partName, known);
+  return known;
+}
