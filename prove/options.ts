@@ -1,13 +1,18 @@
 import { parseArgs } from "node:util";
 
-/** What all scripts here take, and whole numbers of their own: `--NAME N`. */
+/** What all scripts here take, and whole numbers of their own: `--NAME N`. `engine`: where it may be another than SQLite. */
 export function optionsOf<Name extends string>(
   numbers: Readonly<Record<Name, number>>,
-): Readonly<Record<Name, number>> & { readonly json: boolean; readonly seed: number } {
+): Readonly<Record<Name, number>> & {
+  readonly json: boolean;
+  readonly seed: number;
+  readonly engine: "sqlite" | "postgres";
+} {
   const names = [...Object.keys(numbers), "seed"];
   const { values } = parseArgs({
     options: {
       json: { type: "boolean", default: false },
+      engine: { type: "string", default: "sqlite" },
       ...Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
     },
   });
@@ -17,10 +22,13 @@ export function optionsOf<Name extends string>(
     if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} takes a whole number`);
     return value;
   };
+  const engine: "sqlite" | "postgres" = given["engine"] === "postgres" ? "postgres" : "sqlite";
+  if (given["engine"] !== engine) throw new Error("--engine takes sqlite or postgres");
   const own = Object.entries<number>(numbers).map(([name, fallback]) => [name, numberOf(name, fallback)] as const);
   return {
     ...(Object.fromEntries(own) as Record<Name, number>),
     json: given["json"] === true,
+    engine,
     seed: numberOf("seed", Date.now() % 1_000_000_000),
   };
 }

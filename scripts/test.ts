@@ -21,11 +21,12 @@ const silenceMaxMs = 300_000;
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { name: { type: "string" } } });
 const chosen = positionals.length > 0 || values.name !== undefined;
-/** "newest" or "all": on which releases of PostgreSQL that are here; see test/support/postgres.ts. */
-const postgres = process.env["FACTLOG_POSTGRES"];
+/** "newest" (default), "all" or "none": on which releases of PostgreSQL that are here; see test/support/postgres.ts. */
+const postgres = (process.env["FACTLOG_POSTGRES"] ??= "newest");
+const hasServer = postgres !== "none" && releases.length > 0;
 const needsServer = /[/\\](?:engines[/\\]postgres[/\\]|cli[/\\]postgres\.)/;
 const files = globSync(positionals.length > 0 ? positionals : ["test/**/*.test.ts"])
-  .filter((file) => postgres !== undefined || !needsServer.test(file))
+  .filter((file) => hasServer || !needsServer.test(file))
   .map((file) => resolve(file))
   .toSorted();
 
@@ -42,7 +43,7 @@ let failed = false;
 /** The engines on which the conformance suite has run: its suites bear their names. */
 const enginesFile = resolve("test/conformance/engines.test.ts");
 const engines: string[] = [];
-const leftOut = postgres !== undefined && releases.length > 0 ? [] : [packagedRelease];
+const leftOut = hasServer ? [] : [packagedRelease];
 
 process.env[keeperVariable] = await new Keeper().listen();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));

@@ -25,8 +25,8 @@ export class Cast {
   readonly #mixed: boolean;
   #lives = 0;
 
-  constructor(file: string, witness: string, random: Random, mixed: boolean) {
-    this.#url = `sqlite:${file}`;
+  constructor(url: string, witness: string, random: Random, mixed: boolean) {
+    this.#url = url;
     this.#witness = witness;
     this.#random = random;
     this.#mixed = mixed;

@@ -1,33 +1,30 @@
-import { DatabaseSync } from "node:sqlite";
 import type { Final, Row, SubState } from "../../sim/checker/history.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { RowState, SubscriptionTally } from "../../src/engine/ledger.ts";
-import { sqlite } from "../../src/engines/sqlite/index.ts";
 import { realEnv } from "../../src/env.ts";
+import type { Place } from "./place.ts";
 import { isOurs, keys } from "./plan.ts";
 
 const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
 const many = 1_000_000;
 
-/** What the file holds when all processes have gone. `before`: events that were there when it all began. */
-export async function finalOf(file: string, before: number, drained: boolean, drainDetail: string): Promise<Final> {
-  const engine = await sqlite(file).open({ ...realEnv });
-  const own = new DatabaseSync(file, { readOnly: true });
+/** What the store holds when all processes have gone. `before`: events that were there when it all began. */
+export async function finalOf(place: Place, before: number, drained: boolean, drainDetail: string): Promise<Final> {
+  const engine = await place.handle.open({ ...realEnv });
   try {
     const tallies = (await engine.ledger.tally()).filter(({ name }) => isOurs(name));
     return {
       events: (await eventsOf(engine)).slice(before),
       subs: tallies.map(stateOf),
       rows: await rowsOf(engine, tallies),
-      effects: own.prepare("SELECT sub, id, run FROM effect ORDER BY rowid").all() as unknown as Final["effects"],
+      effects: await place.effects(),
       states: await statesOf(engine, tallies),
-      sessions: Number(own.prepare("SELECT count(*) AS n FROM factlog_session").get()?.["n"]),
+      sessions: await place.sessions(),
       findings: (await engine.inspect()).flatMap(({ check, ok, message }) => (ok ? [] : [`${check}: ${message}`])),
       drained,
       drainDetail,
     };
   } finally {
-    own.close();
     await engine.log.close();
     await engine.ledger.close();
   }

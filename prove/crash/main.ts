@@ -1,6 +1,7 @@
 /**
  * Crash loop: two publishers and three workers as processes on one file, SIGKILL for one after the other at random
- * moments; every other file as an upgrade, see round.ts. `npm run crash -- --cycles 300 [--round N] [--seed S] [--json]`
+ * moments; every other file as an upgrade, see round.ts. `npm run crash -- --cycles 300 [--round N] [--seed S]
+ * [--engine postgres [--terminate N]] [--json]`; on PostgreSQL the server is one of the tests.
  */
 import type { Violation } from "../../sim/checker/history.ts";
 import { Random } from "../../sim/random.ts";
@@ -8,7 +9,8 @@ import { conclude, optionsOf } from "../options.ts";
 import { type Round, round } from "./round.ts";
 
 /** A file takes so many cycles, then another is begun: the check holds all of a file's history in memory. */
-const options = optionsOf({ cycles: 50, round: 300 });
+const options = optionsOf({ cycles: 50, round: 300, terminate: 0 });
+const { engine } = options;
 /** Below it the run proved nothing. */
 const ackedPerCycleMin = 5;
 
@@ -18,7 +20,10 @@ const rounds: Round[] = [];
 /** Every other file was written by the first version and is worked on by two versions of the app. */
 const size = Math.min(options.round, Math.ceil(options.cycles / 2));
 for (let left = options.cycles; left > 0; left -= size) {
-  rounds.push(await round(Math.min(left, size), random.fork(), rounds.length % 2 === 1));
+  const cycles = Math.min(left, size);
+  const upgrade = engine === "sqlite" && rounds.length % 2 === 1;
+  const terminations = Math.round((options.terminate * cycles) / options.cycles);
+  rounds.push(await round({ cycles, engine, upgrade, terminations }, random.fork()));
   if (!options.json) console.log(JSON.stringify({ ...rounds.at(-1), violations: rounds.at(-1)?.violations.length }));
 }
 
@@ -35,7 +40,9 @@ if (isVoid) console.log(`void: ${acked} acknowledged in ${options.cycles} cycles
 conclude(
   {
     ok: violations.length === 0 && !isVoid,
+    engine,
     cycles: options.cycles,
+    ...(engine === "postgres" ? { terminated: sum((one) => one.terminated) } : {}),
     acked,
     unknown: sum((one) => one.unknown),
     effects: sum((one) => one.effects),

@@ -1,4 +1,3 @@
-import { DatabaseSync } from "node:sqlite";
 import { writeFileSync } from "node:fs";
 import { check } from "../../sim/checker/check.ts";
 import type { History, Op, Publish, Violation } from "../../sim/checker/history.ts";
@@ -9,6 +8,7 @@ import { Fact } from "../facts.ts";
 import { eventually, inDirectory, pause } from "../scratch.ts";
 import { Cast } from "./cast.ts";
 import { finalOf } from "./final.ts";
+import { type EngineName, type Place, postgresPlace, sqlitePlace } from "./place.ts";
 import { isOurs, plan, retry } from "./plan.ts";
 import { runsOf } from "./record.ts";
 
@@ -19,7 +19,17 @@ export interface Round {
   readonly repeatedCalls: number;
   readonly dead: number;
   readonly killSeconds: number;
+  /** Connections that were ended from outside. */
+  readonly terminated: number;
   readonly violations: readonly Violation[];
+}
+
+export interface RoundOptions {
+  readonly cycles: number;
+  /** PostgreSQL: connections of ours to end, beside the kills. */
+  readonly terminations?: number;
+  readonly engine?: EngineName;
+  readonly upgrade?: boolean;
 }
 
 /** Mean wait between two kills; restarts take longer than that when the machine is busy. */
@@ -33,26 +43,34 @@ const standstillMs = 30_000;
  * Kills `cycles` times on one file, lets everything drain, and looks at what is left. `upgrade`: the file was written by
  * the first version of its format, and two versions of the app work on it side by side.
  */
-export function round(cycles: number, random: Random, upgrade: boolean): Promise<Round> {
+export function round(
+  { cycles, terminations = 0, engine = "sqlite", upgrade = false }: RoundOptions,
+  random: Random,
+): Promise<Round> {
   return inDirectory(async (path) => {
     const [file, witness] = [path("log.db"), path("witness")];
     writeFileSync(witness, "");
     if (upgrade) unpack(fixtures[0]!, file);
-    await prepare(file, upgrade);
-    const cast = new Cast(file, witness, random, upgrade);
+    const place = engine === "sqlite" ? sqlitePlace(file) : await postgresPlace();
+    await prepare(place, upgrade);
+    const cast = new Cast(place.url, witness, random, upgrade);
+    let terminated = 0;
     try {
       if (!(await eventually(() => cast.areUp, upWithinMs))) throw new Error("the processes did not start");
       const startedMs = performance.now();
-      while (cast.killed.size < cycles) {
+      while (cast.killed.size < cycles || terminated < terminations) {
         await pause(random.waitMs(meanWaitMs));
-        await cast.killOne();
+        const left = cycles - cast.killed.size;
+        if (random.chance(left / (left + terminations - terminated))) await cast.killOne();
+        else if (await place.terminateOne()) terminated++;
         if (cast.complaints.length > 0) throw new Error(cast.complaints.join("\n"));
       }
       const killSeconds = (performance.now() - startedMs) / 1_000;
-      const drainDetail = await settle(file, cast);
-      return await judge(file, witness, cast, { drainDetail, killSeconds, upgrade });
+      const drainDetail = await settle(place, cast);
+      return { ...(await judge(place, witness, cast, { drainDetail, killSeconds, upgrade })), terminated };
     } finally {
       await cast.end();
+      await place.remove();
     }
   });
 }
@@ -61,22 +79,20 @@ export function round(cycles: number, random: Random, upgrade: boolean): Promise
  * The log, and the table that handlers write: without any key, so that it would take a row twice. `upgrade`: the older
  * version of the app has been there first.
  */
-async function prepare(file: string, upgrade: boolean): Promise<void> {
-  const log = await openLog(`sqlite:${file}`);
+async function prepare(place: Place, upgrade: boolean): Promise<void> {
+  const log = await openLog(place.url);
   const books = defineSubscription("books", { on: Fact, from: "beginning", retry }, () => {});
   if (upgrade) await log.drain(defineApp({ name: "crash", subscriptions: [books] }));
   await log.close();
-  const own = new DatabaseSync(file, { timeout: 5_000 });
-  own.exec("CREATE TABLE effect(sub TEXT NOT NULL, id TEXT NOT NULL, run INTEGER NOT NULL)");
-  own.close();
+  await place.makeEffectTable();
 }
 
 /** No more kills: publishers finish, workers drain and go. What is still owed, in words; "" when nothing is. */
-async function settle(file: string, cast: Cast): Promise<string> {
+async function settle(place: Place, cast: Cast): Promise<string> {
   if (!(await eventually(() => cast.areUp || cast.complaints.length > 0, upWithinMs)))
     return "processes did not start again";
   await cast.stopPublishers();
-  const log = await openLog(`sqlite:${file}`);
+  const log = await openLog(place.url);
   try {
     let left = "";
     let movedMs = performance.now();
@@ -107,15 +123,15 @@ interface Ending {
   readonly upgrade: boolean;
 }
 async function judge(
-  file: string,
+  place: Place,
   witness: string,
   cast: Cast,
   { drainDetail, killSeconds, upgrade }: Ending,
-): Promise<Round> {
+): Promise<Omit<Round, "terminated">> {
   const publishes = [...cast.publishes.values()].flatMap(({ ops }) => ops);
   const runs = runsOf(witness, cast.killed);
   const before = upgrade ? linesOf(fixtures[0]!).filter((line) => "event" in line).length : 0;
-  const final = await finalOf(file, before, drainDetail === "", drainDetail);
+  const final = await finalOf(place, before, drainDetail === "", drainDetail);
   const history: History = {
     dedupes: true,
     totalOrder: true,

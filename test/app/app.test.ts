@@ -67,7 +67,8 @@ test("what is no app, name, event, subscription or option is refused", () => {
     [{ subscriptions: [{ name: "x", kind: "handler" }] }, /is no subscription/],
     [{ subscriptions: [], events: ["OrderPlaced"] }, /events holds something that defineEvent did not make/],
     [{ subscriptions: [], events: OrderPlaced }, /events is no list/],
-    [{ subscriptions: [], schedules: [] }, /schedules is no option of defineApp/],
+    [{ subscriptions: [], schedules: {} }, /schedules is no list/],
+    [{ subscriptions: [], timers: [] }, /timers is no option of defineApp/],
   ];
   for (const [options, message] of bad) {
     refused("INVALID_DEFINITION", message, () => defineApp({ name: "shop", ...options } as never));

@@ -39,6 +39,7 @@ test("defaults are filled in from the table of limits", () => {
     from: undefined,
     order: "key",
     onExhausted: "hold-key",
+    onWait: "hold-key",
     retry: { attemptsMax: 8, crashesMax: 5, backoff: { firstMs: 1_000, factor: 6, maxMs: 900_000 } },
     timeoutMs: 300_000,
     concurrency: 16,

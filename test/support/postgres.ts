@@ -7,7 +7,7 @@ import { loadDriver } from "../../src/engines/postgres/driver.ts";
 import { releases } from "./postgres/binaries.ts";
 import { Keeper, keeperVariable } from "./postgres/keeper.ts";
 
-/** FACTLOG_POSTGRES: "newest" or "all" of the releases that are here; without it none, which `npm test` says. */
+/** FACTLOG_POSTGRES: "newest" or "all" of the releases that are here; "none", which `npm test` says. Set by it. */
 const wanted = process.env["FACTLOG_POSTGRES"];
 export const serverNames: readonly string[] = releases
   .map(({ name }) => name)
