@@ -48,7 +48,7 @@ export class Cast {
         : new Child("crash/publisher.ts", [this.#url, name, `${publishes.next}`, `${keys}`, retry], hear);
     void child.ended.then(({ code }) => {
       if (this.killed.has(life) || code === 0) return;
-      this.complaints.push(`${name} ended with ${code}: ${child.errors.slice(-5).join(" | ")}`);
+      this.complaints.push(`${name} ended with ${code}: ${child.errors.slice(-40).join(" | ")}`);
     });
     return Object.assign(part, { child, life, isUp: false });
   }

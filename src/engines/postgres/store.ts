@@ -1,5 +1,6 @@
 import { FactlogError } from "../../errors.ts";
-import type { Env } from "../../env.ts";
+import { pause, type Env } from "../../env.ts";
+import { limits } from "../../limits.ts";
 import { Bell } from "./bell.ts";
 import { Connection, Lost, type ConnectionOptions, type Run } from "./connection.ts";
 import { loadDriver, type Client } from "./driver.ts";
@@ -7,7 +8,7 @@ import { channelOf, Hub } from "./hub.ts";
 import type { Location } from "./location.ts";
 import { isSameLife, migrate, type Identity, type Wanted } from "./migrations.ts";
 import { Names } from "./names.ts";
-import { storeError } from "./postgres-error.ts";
+import { codeOf, storeError } from "./postgres-error.ts";
 import { inSchema } from "./schema.ts";
 
 /** Connections for reading: a reader of the log beside whatever else is asked. */
@@ -113,6 +114,11 @@ export class Store {
     this.#users++;
   }
 
+  /** It could not be opened whole. */
+  abandon(): Promise<void> {
+    return this.#close();
+  }
+
   /** Waits for what is in flight; with the last user gone, ends the connections. */
   async leave(): Promise<void> {
     if (--this.#users === 0) await this.#close();
@@ -154,8 +160,28 @@ export async function inTransaction<T>(run: Run, begin: string, work: () => Prom
   }
 }
 
-/** Opens the schema, or makes it. */
+/**
+ * Opens the schema, or makes it. A server that cannot be reached is an error at once; a connection that ends on the way is
+ * made again for a while.
+ */
 export async function openStore(env: Env, location: Location, wanted: Wanted): Promise<Store> {
+  const untilMs = env.monotonic() + limits.busyMaxMs;
+  for (;;) {
+    try {
+      return await openOnce(env, location, wanted);
+    } catch (error) {
+      if (!isLost(error) || env.monotonic() > untilMs) {
+        throw storeError(error instanceof Lost ? error.cause : error, location);
+      }
+    }
+    await pause(env, openRetryMs);
+  }
+}
+const openRetryMs = 50;
+/** It was there, and is gone: what never was there is no `Lost`, but what the driver says of it. */
+const isLost = (error: unknown): boolean => error instanceof Lost || codeOf(error) === "57P01";
+
+async function openOnce(env: Env, location: Location, wanted: Wanted): Promise<Store> {
   const driver = await loadDriver();
   const options = { driver, location, env, applicationName: `factlog ${location.schema} ${env.uuid().slice(-8)}` };
   let store: Store | undefined = undefined as Store | undefined;
@@ -171,8 +197,8 @@ export async function openStore(env: Env, location: Location, wanted: Wanted): P
     await store.hub.begin();
     return store;
   } catch (error) {
-    await writes.close();
-    throw storeError(error instanceof Lost ? error.cause : error, location);
+    await (store === undefined ? writes.close() : store.abandon());
+    throw error;
   }
 }
 
