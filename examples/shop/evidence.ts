@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Call } from "./calls.ts";
 import { OrderPlaced } from "./events.ts";
 import type { Stage } from "./stage.ts";
-import { readTables, type Tables } from "./tables.ts";
+import type { Tables } from "./tables.ts";
 
 export interface Evidence {
   /** As the receiver served them. */
@@ -25,7 +25,7 @@ export async function gather(stage: Stage): Promise<Evidence> {
   const findings = await stage.log.inspect();
   return {
     calls: await readCalls(stage.receiver.path),
-    tables: readTables(stage.database),
+    tables: await stage.database.read(),
     ...(await readLog(stage)),
     deliveries: status.reduce((sum, each) => sum + each.closed, 0),
     dead: status.reduce((sum, each) => sum + each.dead, 0),

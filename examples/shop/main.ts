@@ -20,6 +20,7 @@ npm start -- --drill      the 2 AM story: a warehouse that is down, killed proce
 
   --sample                6,919 purchases instead of 69,659
   --input FILE            other purchases, in a form of examples/shop/data/README.md
+  --engine postgres://... on that PostgreSQL database, in schemas of its own, instead of an SQLite file
   --processes             a process for each part of the shop, instead of one for all
   --keep                  keep the log, and what the processes wrote, after the end
   --json                  the summary as one JSON object on the last line; the rest goes to stderr`;
@@ -33,6 +34,8 @@ interface Flags {
   readonly keep: boolean;
   readonly json: boolean;
   readonly path: string;
+  /** Address of a PostgreSQL database; undefined: an SQLite file. */
+  readonly engine: string | undefined;
 }
 
 /** Undefined: interrupted. */
@@ -42,13 +45,13 @@ async function play(flags: Flags): Promise<Summary | undefined> {
   const narrator = new Narrator(flags.json ? process.stderr : process.stdout);
   const over = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => over.abort(new Interrupted()));
-  const stage = await Stage.open(over);
+  const stage = await Stage.open(over, flags.engine);
   // What went wrong is worth a look.
   let keep = true;
   try {
     narrator.say(`${n(input.purchases.length)} purchases of ${relative(process.cwd(), input.path)}`);
     narrator.say(`the log is ${stage.log.description}`);
-    const url = `sqlite:${relative(process.cwd(), stage.database)}`;
+    const url = stage.database.url.replace(`${process.cwd()}/`, "");
     narrator.say(`look into it from another terminal: npx factlog status --url ${url} (once: npm run build)`);
     const summary = await (flags.drill ? playDrill(stage, input, narrator) : sell(stage, input, narrator, flags));
     keep = flags.keep || !summary.ok;
@@ -100,11 +103,15 @@ function flagsOf(args: readonly string[]): Flags | undefined {
     json: flag,
     help: flag,
     input: { type: "string" },
+    engine: { type: "string" },
   } as const;
   const { values } = parseArgs({ args: [...args], options });
   if (values.help) return undefined;
   const file = values.sample ? "cdnow-sample.txt" : "cdnow-master.txt";
-  return { ...values, path: values.input ?? join(import.meta.dirname, "data", file) };
+  if (values.engine !== undefined && !/^postgres(ql)?:\/\//.test(values.engine)) {
+    throw new InputError("--engine takes the address of a PostgreSQL database: postgres://user@host/database");
+  }
+  return { ...values, engine: values.engine, path: values.input ?? join(import.meta.dirname, "data", file) };
 }
 
 try {

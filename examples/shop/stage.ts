@@ -5,15 +5,15 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import shop from "./app.ts";
 import { Crew } from "./crew.ts";
+import { type Database, databaseIn } from "./database.ts";
 import { ReceiverProcess } from "./receiver-process.ts";
-import { createTables } from "./tables.ts";
 
 const lookEveryMs = 50;
 
 export class Stage {
   readonly folder: string;
-  /** The file of the log, and of the shop's own tables. */
-  readonly database: string;
+  /** Of the log, and of the shop's own tables. */
+  readonly database: Database;
   readonly log: Log;
   readonly crew: Crew;
   readonly receiver: ReceiverProcess;
@@ -22,9 +22,14 @@ export class Stage {
 
   readonly #over: AbortController;
 
-  private constructor(folder: string, log: Log, crew: Crew, receiver: ReceiverProcess, over: AbortController) {
+  private constructor(
+    { folder, database, log }: { readonly folder: string; readonly database: Database; readonly log: Log },
+    crew: Crew,
+    receiver: ReceiverProcess,
+    over: AbortController,
+  ) {
     this.folder = folder;
-    this.database = join(folder, "shop.db");
+    this.database = database;
     this.log = log;
     this.crew = crew;
     this.receiver = receiver;
@@ -32,18 +37,22 @@ export class Stage {
     this.#over = over;
   }
 
-  /** `over` is aborted with the cause when a process of the crew ends by itself. */
-  static async open(over: AbortController): Promise<Stage> {
+  /**
+   * `over` is aborted with the cause when a process of the crew ends by itself. `server`: address of a PostgreSQL database;
+   * undefined: an SQLite file.
+   */
+  static async open(over: AbortController, server: string | undefined): Promise<Stage> {
     const home = join(import.meta.dirname, ".factlog");
     await mkdir(home, { recursive: true });
     const folder = await mkdtemp(join(home, "run-"));
     const crew = new Crew(join(folder, "processes.log"), (error) => over.abort(error));
     const receiver = await ReceiverProcess.start(crew, join(folder, "calls.ndjson"), over.signal);
-    const log = await openLog(urlOf(folder), { source: shop.name });
-    createTables(join(folder, "shop.db"));
-    process.env["FACTLOG_URL"] = urlOf(folder);
+    const database = databaseIn(folder, server);
+    await database.create();
+    const log = await openLog(database.url, { source: shop.name });
+    process.env["FACTLOG_URL"] = database.url;
     process.env["RECEIVER_PORT"] = String(receiver.port);
-    return new Stage(folder, log, crew, receiver, over);
+    return new Stage({ folder, database, log }, crew, receiver, over);
   }
 
   /** Works on the app's subscriptions in this process, until the log is closed. */
@@ -83,8 +92,8 @@ export class Stage {
   async close(keep: boolean): Promise<void> {
     await this.log.close();
     this.crew.killAll();
-    if (!keep) await rm(this.folder, { recursive: true, force: true });
+    if (keep) return;
+    await this.database.remove();
+    await rm(this.folder, { recursive: true, force: true });
   }
 }
-
-const urlOf = (folder: string): string => `sqlite:${join(folder, "shop.db")}`;

@@ -1,15 +1,10 @@
-/** The shop's own tables, in the file of the log: handlers write to them by `ctx.write`. */
-import { DatabaseSync } from "node:sqlite";
+/** The shop's own tables, in the database of the log: handlers write to them by `ctx.write`. */
 
 /** Deliberately without a unique constraint: had a delivery been settled twice, there would be two rows. */
-export function createTables(path: string): void {
-  const database = new DatabaseSync(path);
-  database.exec(`
-    create table loyalty (order_id text, customer_id text, cds integer, cents integer, sum integer);
-    create table letters (order_id text);
-    create table forecast (event_id text, week text, cds integer)`);
-  database.close();
-}
+export const createTables = `
+  create table loyalty (order_id text, customer_id text, cds integer, cents integer, sum integer);
+  create table letters (order_id text);
+  create table forecast (event_id text, week text, cds integer)`;
 
 export interface Tables {
   /** As they were written. */
@@ -24,16 +19,8 @@ export interface Tables {
   readonly forecast: readonly { readonly eventId: string }[];
 }
 
-export function readTables(path: string): Tables {
-  const database = new DatabaseSync(path, { readOnly: true });
-  const all = (query: string): never => database.prepare(query).all() as never;
-  try {
-    return {
-      loyalty: all(`select order_id "orderId", customer_id "customerId", cds, cents, sum from loyalty order by rowid`),
-      letters: all(`select order_id "orderId" from letters order by rowid`),
-      forecast: all(`select event_id "eventId" from forecast order by rowid`),
-    };
-  } finally {
-    database.close();
-  }
-}
+export const selects = {
+  loyalty: `select order_id "orderId", customer_id "customerId", cds, cents, sum from loyalty`,
+  letters: `select order_id "orderId" from letters`,
+  forecast: `select event_id "eventId" from forecast`,
+};

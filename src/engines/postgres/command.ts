@@ -45,18 +45,20 @@ export class Commands {
   async run(command: Command): Promise<CommandResult> {
     const store = this.#store;
     const events = command.kind !== "define" && this.#sharesLog ? [command.audit] : [];
-    try {
-      return await store.writes.run(async (run) => {
-        await store.names.ensure(run, events);
-        return inTransaction(run, "BEGIN", async () => {
-          const act = new Act(store, run, this.#slots);
-          await run(store.sql("SELECT S.gate()"));
-          if (command.kind === "define") return act.define(command);
-          const result = await act.perform(command);
-          await this.#audit(run, command.audit);
-          return result;
-        });
+    const work = async (run: Run): Promise<CommandResult> => {
+      await store.names.ensure(run, events);
+      return inTransaction(run, "BEGIN", async () => {
+        const act = new Act(store, run, this.#slots);
+        await run(store.sql("SELECT S.gate()"));
+        if (command.kind === "define") return act.define(command);
+        const result = await act.perform(command);
+        await this.#audit(run, command.audit);
+        return result;
       });
+    };
+    try {
+      // A definition that was made finds itself the second time; an act of an operator would be refused.
+      return await (command.kind === "define" ? store.writes.repeat(work) : store.writes.run(work));
     } catch (error) {
       throw error instanceof Lost ? unknownOutcome(error.cause, store.location) : store.error(error);
     }
