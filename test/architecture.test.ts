@@ -39,7 +39,7 @@ const rows: readonly (readonly Layer[])[] = [
   [
     { name: "testing", not: engines.filter((name) => name !== "engines/memory") },
     { name: "conformance", not: engines.filter((name) => name !== "engines/memory") },
-    { name: "http", only: ["index"] },
+    { name: "http", only: ["errors", "limits", "env", "event", "app", "index"] },
     { name: "dashboard", only: ["index"] },
   ],
   [{ name: "cli", not: doors.filter((name) => name !== "http" && name !== "dashboard") }],
@@ -50,6 +50,8 @@ const homes: Readonly<Record<string, string>> = {
   "node:sqlite": "engines/sqlite",
   pg: "engines/postgres",
   commander: "cli",
+  hono: "http",
+  "@hono/node-server": "http",
 };
 
 const layers = new Map(rows.flatMap((row, rank) => row.map((layer) => [layer.name, { ...layer, rank }] as const)));

@@ -1,3 +1,4 @@
+import type { App } from "../app/app.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
@@ -67,18 +68,22 @@ export class Operator {
     this.#known = known;
   }
 
-  async status(): Promise<readonly SubscriptionStatus[]> {
+  /** Every subscription of the log; `state` compares them with this app, else with the one this log works on. */
+  async status(app?: App): Promise<readonly SubscriptionStatus[]> {
+    const known = app === undefined ? this.#known() : new Set<string>(app.subscriptionNames);
     const subscriptions = (await this.#engine.ledger.tally()).filter(
       (each) => each.name !== relayName && each.state !== "retired",
     );
-    return Promise.all(subscriptions.map((each) => this.#statusOf(each)));
+    return Promise.all(subscriptions.map((each) => this.#statusOf(each, known)));
   }
-  async #statusOf(subscription: SubscriptionTally): Promise<SubscriptionStatus> {
+  async #statusOf(
+    subscription: SubscriptionTally,
+    known: ReadonlySet<string> | undefined,
+  ): Promise<SubscriptionStatus> {
     const { rows } = subscription;
     const nowMs = this.#env.now();
     const pending = await pendingOf(this.#engine.log, subscription);
     const oldestMs = await oldestOpenMs(this.#engine.log, subscription, pending);
-    const known = this.#known();
     return {
       name: subscription.name,
       state:

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { SubscriptionStatus } from "../../runtime/operator.ts";
-import { type AppFile, appIfAny } from "../app-file.ts";
+import { appIfAny } from "../app-file.ts";
 import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
 import { age, plural } from "../format.ts";
 import { withLog } from "../open.ts";
@@ -24,23 +24,15 @@ async function status(call: Call<StatusOptions>): Promise<void> {
   const app = await appIfAny(call.options.app, out);
   await withLog(call, "refuse", async (opened) => {
     const head = await headOf(opened);
-    const statuses = await opened.log.operator.status();
-    const subscriptions = statuses.map((each) => ({ ...each, state: stateOf(each, app) }));
+    const subscriptions = await opened.log.operator.status(app?.app);
     const missing =
-      app?.spec.subscriptions
-        .map((each) => each.name)
-        .filter((name) => !subscriptions.some((each) => each.name === name)) ?? [];
+      app?.app.subscriptionNames.filter((name) => !subscriptions.some((each) => each.name === name)) ?? [];
     out.object({ log: opened.name, head: head.place, subscriptions, notStarted: missing });
     out.say(`${opened.name}  head at ${head.place}`);
     show(out, subscriptions);
     for (const name of missing) out.say(`${name}  has never run on this log`);
     advise(out, subscriptions);
   });
-}
-
-function stateOf(subscription: SubscriptionStatus, app: AppFile | undefined): SubscriptionStatus["state"] {
-  if (subscription.state !== "active" || app === undefined) return subscription.state;
-  return app.spec.subscriptions.some((each) => each.name === subscription.name) ? "active" : "unknown-to-this-app";
 }
 
 function show(out: Output, subscriptions: readonly SubscriptionStatus[]): void {
