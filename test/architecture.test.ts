@@ -17,7 +17,7 @@ interface Layer {
 }
 
 const engines = ["engines/memory", "engines/sqlite", "engines/postgres", "engines/nats", "engines/kafka"];
-const doors = ["testing", "conformance", "http", "dashboard"];
+const doors = ["testing", "conformance", "http", "dashboard", "client"];
 
 /** From the top down. Layers in one row are siblings: none of them imports another. */
 const rows: readonly (readonly Layer[])[] = [
@@ -42,6 +42,7 @@ const rows: readonly (readonly Layer[])[] = [
     { name: "http", only: ["errors", "limits", "env", "event", "app", "index"] },
     { name: "dashboard", only: ["index"] },
   ],
+  [{ name: "client", only: ["errors", "event", "http", "index"] }],
   [{ name: "cli", not: doors.filter((name) => name !== "http" && name !== "dashboard") }],
 ];
 

@@ -1,6 +1,7 @@
 /** docs/guides/http.md: the log over HTTP, from an application's own server. */
 import { createServer } from "node:http";
 import { defineApp, defineEvent, defineSubscription, openLog } from "factlog";
+import { follow, publish } from "factlog/client";
 import { type Accepted, httpApi, type Problem } from "factlog/http";
 import { z } from "zod";
 
@@ -34,6 +35,14 @@ console.log(response.status, id, duplicate);
 const stream = await (await fetch(new URL(streamUrl, origin))).text();
 console.log(stream.match(/^(event: .*|data: \{"status.*)$/gm)?.join("\n"));
 
+// #region client
+const accepted = await publish(`${origin}/v1/events`, Asked({ id: "q-2", n: 7 }));
+for await (const frame of follow(accepted.streamUrl, { on: [Asked, Answered] })) {
+  if (frame.kind === "event" && frame.event.type === "Answered") console.log(frame.event.data.square);
+  if (frame.kind === "end") console.log(frame.status);
+}
+// #endregion
+
 // #region authorize
 const tenants = httpApi(log, app, {
   basePath: "/api/factlog",
@@ -63,4 +72,6 @@ await log.close();
 // event: event
 // event: end
 // data: {"status":"settled"}
+// 49
+// settled
 // 401 UNAUTHENTICATED
