@@ -117,6 +117,9 @@ function placeOf(base: string, request: Request, env: object): Place {
   const { incoming, outgoing } = env as Bindings;
   const { baseUrl, originalUrl } = (incoming ?? {}) as { readonly baseUrl?: unknown; readonly originalUrl?: unknown };
   const bindings = { ...(incoming === undefined ? {} : { incoming }), ...(outgoing === undefined ? {} : { outgoing }) };
+  // Names such as "a.0.1" pass for a host until they are parsed as one.
+  if (!URL.canParse(request.url))
+    throw new FactlogError("INVALID_OPTION", "this is no request: its host and path make no URL.");
   const { pathname } = new URL(request.url);
   if (typeof baseUrl !== "string" || baseUrl === "" || typeof originalUrl !== "string")
     return { ...bindings, path: pathname, links: base };

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AppSpec } from "../app/app.ts";
 import type { App, Log, Logger } from "../index.ts";
 import type { Access } from "./access.ts";
+import type { SchemaName } from "./schemas.ts";
 import type { Streams } from "./streams.ts";
 
 /** What stays the same over all calls. */
@@ -53,6 +54,9 @@ export interface Route {
   /** About the whole log: not for callers that see a part of it. */
   readonly wholeLog?: true;
   readonly parameters: readonly Parameter[];
+  /** Names of schemas.ts; "stream": server-sent events. */
+  readonly body?: "NewEvent" | "Reason" | "Nothing";
+  readonly answer: SchemaName | "stream";
   readonly handle: (call: Call) => Promise<Response>;
 }
 

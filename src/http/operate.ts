@@ -28,6 +28,7 @@ export const operateRoutes: readonly Route[] = [
     scope: "read:status",
     wholeLog: true,
     parameters: [],
+    answer: "Status",
     handle: status,
   },
   {
@@ -38,6 +39,7 @@ export const operateRoutes: readonly Route[] = [
     scope: "read:status",
     wholeLog: true,
     parameters: [],
+    answer: "Doctor",
     handle: doctor,
   },
   {
@@ -47,6 +49,7 @@ export const operateRoutes: readonly Route[] = [
     summary: "Dead letters; `more` where there are more than the limit.",
     scope: "read:dead",
     parameters: filters,
+    answer: "DeadLetters",
     handle: listDead,
   },
   {
@@ -56,6 +59,7 @@ export const operateRoutes: readonly Route[] = [
     summary: "One dead letter with its event and every failure.",
     scope: "read:dead",
     parameters: [id],
+    answer: "DeadLetter",
     handle: async (call) => json(deadLetterJson(await letterOf(call))),
   },
   {
@@ -65,6 +69,8 @@ export const operateRoutes: readonly Route[] = [
     summary: "Delivers a dead letter again, in place: same event, same position, same idempotency keys.",
     scope: "admin:dead",
     parameters: [id],
+    body: "Nothing",
+    answer: "Redriven",
     handle: redrive,
   },
   {
@@ -75,6 +81,8 @@ export const operateRoutes: readonly Route[] = [
       "Closes a dead letter for good, unprocessed; later events of its key go on. The reason is kept in the log.",
     scope: "admin:dead",
     parameters: [id],
+    body: "Reason",
+    answer: "Discarded",
     handle: discard,
   },
 ];

@@ -16,6 +16,8 @@ export const publishRoutes: readonly Route[] = [
       "Publishes an event, or several (all or none, in order). Durable when it answers; the same id again is one fact.",
     scope: "publish:TYPE",
     parameters: [],
+    body: "NewEvent",
+    answer: "AcceptedAll",
     handle: publish,
   },
 ];

@@ -23,6 +23,7 @@ export const readRoutes: readonly Route[] = [
       parameters.from,
       parameters.limit,
     ],
+    answer: "Page",
     handle: readEvents,
   },
   {
@@ -32,6 +33,7 @@ export const readRoutes: readonly Route[] = [
     summary: "Events as they come, as server-sent events; from now on, where nothing else is said.",
     scope: "read:events",
     parameters: [parameters.types, parameters.key, parameters.group, parameters.from, parameters.lastEventId],
+    answer: "stream",
     handle: followEvents,
   },
   {
@@ -41,6 +43,7 @@ export const readRoutes: readonly Route[] = [
     summary: "What has become of a correlation: pending, settled or dead.",
     scope: "read:events",
     parameters: [correlationId, parameters.since],
+    answer: "Correlation",
     handle: readCorrelation,
   },
   {
@@ -50,6 +53,7 @@ export const readRoutes: readonly Route[] = [
     summary: "All of a correlation and what becomes of it, as server-sent events, ending with `end`.",
     scope: "read:events",
     parameters: [correlationId, parameters.types, parameters.since, parameters.lastEventId],
+    answer: "stream",
     handle: followCorrelation,
   },
 ];

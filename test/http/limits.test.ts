@@ -54,6 +54,7 @@ test("what is no HTTP is refused, and closed", async (t) => {
     "GET \\v1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     "GET /v1/status HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n",
     "GET /v1/status HTTP/1.1\r\nHost: [::\r\nConnection: close\r\n\r\n",
+    "GET /v1/status HTTP/1.1\r\nHost: epoch.0.1\r\nConnection: close\r\n\r\n",
   ])
     assert.match(await raw(origin, bad), /^HTTP\/1\.1 4\d\d /u, bad);
 });
