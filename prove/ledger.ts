@@ -30,6 +30,7 @@ can be repeated with the script of its name.
 | \`npm run powerloss\` | the disk rebuilt as a power loss may leave it, from the system calls of a real process | an acknowledged fact lost, a file that does not open or whose sums are wrong |
 | \`npm run faults\` | disk errors, a full disk, stopped workers, jumping clocks, flipped bits, poison | a wrong payload served, a stale result that counts, a process that goes on after its disk failed |
 | \`npm run sabotage\` | bugs planted in the sources, each to be seen by one of these proofs or a suite of tests | a bug that its layer does not see, a layer that complains of the sources as they are |
+| \`npm run fuzz\` | requests near to what the OpenAPI document asks for, damaged more or less, against a real server | an answer that blames the server, one that never comes, an end of the process |
 | \`npm run soak\` | 500 events a second on five subscriptions | memory or descriptors that go on growing |
 `;
 

@@ -43,6 +43,11 @@ const proofs: readonly Proof[] = [
     script: "faults/main.ts",
     args: { ci: "--size ci", medium: "--size ci", release: "--size release" },
   },
+  {
+    name: "fuzz",
+    script: "fuzz/main.ts",
+    args: { ci: "--requests 5000", medium: "--requests 50000", release: "--requests 1000000" },
+  },
   { name: "sabotage", script: "sabotage/main.ts", args: { ci: "--quick", medium: "", release: "" } },
 ];
 

@@ -55,6 +55,15 @@ export const errorCodes = [
   "WORKER_STUCK",
   "TIMEOUT",
   "DELIVERY_DEAD",
+  "UNAUTHENTICATED",
+  "FORBIDDEN",
+  "MISDIRECTED",
+  "METHOD_NOT_ALLOWED",
+  "UNSUPPORTED_MEDIA_TYPE",
+  "BODY_TOO_LARGE",
+  "BODY_CONSUMED",
+  "TOO_MANY_HEADERS",
+  "TOO_MANY_STREAMS",
   "ASSERTION",
 ] as const;
 export type FactlogErrorCode = (typeof errorCodes)[number] | (string & {});

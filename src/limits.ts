@@ -127,6 +127,34 @@ export const limits = {
   stepBytesMax: 16_777_216,
   /** Facts that a wait remembers before its handler looks. */
   foundMax: 1_000,
+  /** Entries of one page of a list (events, dead letters), and where nobody says. */
+  listMax: 1_000,
+  listDefault: 100,
+  /** Data of one page of events, characters: a page is held in memory. One event is a page, whatever its size. */
+  listBytesMax: 1_048_576,
+  /** Looks at the log for one page, each of `pageEvents` events or `scanMax` positions. */
+  pageLooksMax: 64,
+
+  /** A request's body, bytes: a batch is more than one large event, and is parsed in one go. */
+  bodyBytesMax: 1_048_576,
+  /** Headers of one request; their bytes are bounded by Node.js (16 KiB). */
+  headersMax: 100,
+  /** Event streams open in one process. */
+  streamsMax: 1_000,
+  /** Frames that wait for one reader, bytes. Beyond it the reader is waited for. */
+  streamBytesMax: 1_048_576,
+  /** A reader that takes nothing of a full buffer for so long is cut off. */
+  streamStallMs: 10_000,
+  /** Frames are gathered for so long before they are written. */
+  streamGatherMs: 10,
+  /** A silent stream says so often that it lives: proxies close what is silent for a minute. */
+  streamBeatMs: 15_000,
+  /** An open stream's right to read is looked at again so often. */
+  streamAccessMs: 25_000,
+  /** Slow clients: all headers, and the whole request, must have come by then. */
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+
   graceMs: 30_000,
   closeGraceMs: 10_000,
   dedupeWindowMs: 86_400_000,

@@ -17,7 +17,7 @@ interface Layer {
 }
 
 const engines = ["engines/memory", "engines/sqlite", "engines/postgres", "engines/nats", "engines/kafka"];
-const doors = ["testing", "conformance", "outbox", "http", "dashboard"];
+const doors = ["testing", "conformance", "outbox", "http", "dashboard", "client"];
 
 /** From the top down. Layers in one row are siblings: none of them imports another. */
 const rows: readonly (readonly Layer[])[] = [
@@ -40,9 +40,10 @@ const rows: readonly (readonly Layer[])[] = [
     { name: "testing", not: engines.filter((name) => name !== "engines/memory") },
     { name: "conformance", not: engines.filter((name) => name !== "engines/memory") },
     { name: "outbox", not: engines.filter((name) => name !== "engines/postgres") },
-    { name: "http", only: ["index"] },
+    { name: "http", only: ["errors", "limits", "env", "event", "app", "index"] },
     { name: "dashboard", only: ["index"] },
   ],
+  [{ name: "client", only: ["errors", "event", "http", "index"] }],
   [{ name: "cli", not: doors.filter((name) => name !== "http" && name !== "dashboard") }],
 ];
 
@@ -53,6 +54,8 @@ const homes: Readonly<Record<string, string>> = {
   "drizzle-orm": "outbox",
   kysely: "outbox",
   commander: "cli",
+  hono: "http",
+  "@hono/node-server": "http",
 };
 
 const layers = new Map(rows.flatMap((row, rank) => row.map((layer) => [layer.name, { ...layer, rank }] as const)));

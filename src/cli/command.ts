@@ -65,3 +65,6 @@ export function numberOption(flags: string, description: string, min = 0): Optio
     throw new InvalidArgumentError(`Give a whole number of at least ${min}.`);
   });
 }
+
+export const portOption = (): Option =>
+  numberOption("--http <port>", "serve HTTP on this port too, to this machine only (0: any free one)");

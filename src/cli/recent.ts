@@ -24,11 +24,7 @@ export interface Head {
 }
 
 /** Where the log has a total order, all that is there now lies at or before it. */
-export async function headOf({ store }: OpenedLog): Promise<Head> {
-  const { heads } = await store.engine.log.count([]);
-  const place = Math.max(0, ...heads.values());
-  return { position: formatPosition(store.engine.log.epoch, 0, place), place };
-}
+export const headOf = ({ log }: OpenedLog): Promise<Head> => log.head();
 
 /** Reads no further than this head, where it says something of all slots. */
 export function upTo({ store }: OpenedLog, head: Head): Pick<ReadOptions, "to"> {

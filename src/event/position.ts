@@ -40,6 +40,12 @@ export function parsePosition(
   return parts;
 }
 
+/** The place just before a position: what is read from there on begins with its event. */
+export function justBefore(position: Position, epoch: string): Position {
+  const { slot, position: at } = parsePosition(position, epoch);
+  return formatPosition(epoch, slot, Math.max(0, at - 1));
+}
+
 function splitPosition(
   token: string,
 ): { readonly epoch: string; readonly slot: Slot; readonly position: PositionNumber } | undefined {

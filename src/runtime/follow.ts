@@ -1,7 +1,10 @@
+import type { From } from "../app/subscription.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { EventLog } from "../engine/event-log.ts";
 import { pause, type Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import type { AnyEventType, EventOf } from "../event/define.ts";
+import { justBefore, parsePosition, type Position } from "../event/position.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import { deadLetterId } from "./dead-letter-id.ts";
@@ -21,21 +24,28 @@ export type Frame<E> =
   /** Last frame: nothing of this correlation is pending any more. */
   | { readonly kind: "end"; readonly status: "settled" | "dead" };
 
+export interface FollowOptions<E extends AnyEventType = AnyEventType> extends ReadOptions<E> {
+  /**
+   * Of a correlation: its first event is known to stand here or later, so that nothing before is read. Give the position of
+   * a receipt that began it. Takes the place of `from`.
+   */
+  readonly since?: Position;
+  /** Shows only events behind this one: how a reader goes on where it was cut off. What is pending follows from all. */
+  readonly after?: Position;
+}
+
 /** Live events from `from` on, without end; of a correlation, also what became of its deliveries, and an end frame. */
 export async function* follow<E extends AnyEventType>(
   engine: Engine,
-  options: ReadOptions<E>,
+  options: FollowOptions<E>,
 ): AsyncGenerator<Frame<EventOf<E>>> {
   const { correlationId } = options;
   const signal = options.signal ?? new AbortController().signal;
-  const view = new View(options.on, engine.log.epoch);
+  const view = new View(options, engine.log.epoch);
   // What is pending of a correlation follows from all its events, whatever types the caller wants to see.
   const types = correlationId === undefined ? view.types : undefined;
-  const steps = await walk(
-    engine.log,
-    { ...options, types },
-    options.from ?? (correlationId === undefined ? "now" : "beginning"),
-  );
+  const steps = await walk(engine.log, { ...options, types }, startOf(options, engine.log.epoch));
+  const isNew = newsAfter(options.after, engine.log);
   const seen: StoredEvent[] = [];
   const dead = new Map<string, { readonly subscription: string; readonly eventId: string }>();
   while (!signal.aborted) {
@@ -44,7 +54,8 @@ export async function* follow<E extends AnyEventType>(
         ? await outstanding(engine.ledger, seen)
         : undefined;
     const page = await steps.next();
-    for (const stored of page) if (view.shows(stored)) yield { kind: "event", event: view.decode(stored) };
+    for (const stored of page)
+      if (view.shows(stored) && isNew(stored)) yield { kind: "event", event: view.decode(stored) };
     if (correlationId !== undefined) seen.push(...page);
     if (owed !== undefined) yield* changes(owed, dead);
     // Nothing was owed before this page was read, and it held nothing: nothing can follow.
@@ -54,6 +65,22 @@ export async function* follow<E extends AnyEventType>(
     }
     if (steps.atHead && page.length === 0) await engine.log.wake(limits.wakeMaxMs, signal);
   }
+}
+
+function startOf(
+  { from, since, after, correlationId }: Pick<FollowOptions, "from" | "since" | "after" | "correlationId">,
+  epoch: string,
+): From {
+  if (since !== undefined) return justBefore(since, epoch);
+  if (from !== undefined) return from;
+  return correlationId !== undefined ? "beginning" : (after ?? "now");
+}
+
+function newsAfter(after: Position | undefined, log: EventLog): (stored: StoredEvent) => boolean {
+  if (after === undefined) return () => true;
+  const { position } = parsePosition(after, log.epoch);
+  if (log.capabilities.totalOrder) return (stored) => stored.position > position;
+  throw new FactlogError("NOT_SUPPORTED", "this log has no order between slots: a reader cannot go on in it.");
 }
 
 function* changes(
@@ -90,7 +117,11 @@ export async function until<E extends AnyEventType>(
   engine: Engine,
   correlationId: string,
   type: E | readonly E[],
-  options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly from: ReadOptions["from"] },
+  options: {
+    readonly timeoutMs: number;
+    readonly signal: AbortSignal | undefined;
+    readonly since: Position | undefined;
+  },
 ): Promise<EventOf<E>> {
   const over = new AbortController();
   const cancel = (): void => over.abort();
@@ -100,9 +131,9 @@ export async function until<E extends AnyEventType>(
   let died: string | undefined;
   try {
     options.signal?.throwIfAborted();
-    const from = options.from === undefined ? {} : { from: options.from };
+    const since = options.since === undefined ? {} : { since: options.since };
     for (;;) {
-      for await (const frame of follow(engine, { on: type, correlationId, signal: over.signal, ...from })) {
+      for await (const frame of follow(engine, { on: type, correlationId, signal: over.signal, ...since })) {
         if (frame.kind === "event") return frame.event;
         if (frame.kind === "delivery" && frame.status === "dead") died = frame.reason;
         if (frame.kind === "end" && frame.status === "dead")

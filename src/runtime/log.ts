@@ -3,15 +3,19 @@ import type { Logger, Receipt } from "../app/context.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { realEnv, type Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
+import type { Finding } from "../engine/engine.ts";
 import type { AnyEventType, EventOf, NewEvent } from "../event/define.ts";
 import { checkName } from "../event/envelope.ts";
-import { parsePosition, type Position } from "../event/position.ts";
+import { formatPosition, parsePosition, type Position } from "../event/position.ts";
 import { limits } from "../limits.ts";
-import { follow, type Frame, until } from "./follow.ts";
+import { correlationOf, type Correlation } from "./correlation-status.ts";
+import { follow, type FollowOptions, type Frame, until } from "./follow.ts";
 import { plainLogger } from "./logger.ts";
 import { measuresOf } from "./measures.ts";
+import { inspect } from "./inspect.ts";
 import { Operator } from "./operator.ts";
 import { Publisher } from "./publish.ts";
+import { type Page, page, type PageOptions } from "./page.ts";
 import { read, type ReadOptions } from "./read.ts";
 import { openStore, type SharedStore } from "./store.ts";
 import { engineOf, type LogAddress } from "./url.ts";
@@ -93,9 +97,30 @@ export class Log implements AsyncDisposable {
     return read(this.#store.engine.log, options);
   }
   /** Live, without end unless `correlationId` is given: then it ends with an "end" frame. */
-  follow<E extends AnyEventType = AnyEventType>(options: ReadOptions<E>): AsyncIterable<Frame<EventOf<E>>> {
+  follow<E extends AnyEventType = AnyEventType>(options: FollowOptions<E>): AsyncIterable<Frame<EventOf<E>>> {
     this.#requireOpen();
     return follow(this.#store.engine, options);
+  }
+  /** One page of history and where the next begins: for readers that come back, as over HTTP. */
+  page<E extends AnyEventType = AnyEventType>(options: PageOptions<E> = {}): Promise<Page<EventOf<E>>> {
+    this.#requireOpen();
+    return page(this.#store.engine.log, options);
+  }
+  /** What has become of a correlation; undefined where nothing of it is here. */
+  correlation(
+    correlationId: string,
+    options: Pick<FollowOptions, "since" | "group"> = {},
+  ): Promise<Correlation | undefined> {
+    this.#requireOpen();
+    return correlationOf(this.#store.engine, correlationId, options);
+  }
+  /** Where the log ends now. `place` is its plain number, 0 where the log is empty. */
+  async head(): Promise<{ readonly position: Position; readonly place: number }> {
+    this.#requireOpen();
+    const { epoch } = this.#store.engine.log;
+    const { heads } = await this.#store.engine.log.count([]);
+    const place = Math.max(0, ...heads.values());
+    return { position: formatPosition(epoch, 0, place), place };
   }
   /**
    * The answer to a question: the first of these facts in the correlation; facts already there count. Rejects with
@@ -111,7 +136,7 @@ export class Log implements AsyncDisposable {
     return until(this.#store.env, this.#store.engine, of.correlationId, type, {
       timeoutMs,
       signal: options.signal,
-      from: before(of.position, this.#store.engine.log.epoch),
+      since: of.position,
     });
   }
 
@@ -150,10 +175,10 @@ export class Log implements AsyncDisposable {
   get description(): string {
     return this.#store.engine.description;
   }
-  /** Checks of the store: what `factlog doctor` shows. */
-  inspect(): Promise<readonly { readonly check: string; readonly ok: boolean; readonly message: string }[]> {
+  /** Checks of the store, and of an app's schemas where one is given: what `factlog doctor` shows. */
+  inspect(app?: App): Promise<readonly Finding[]> {
     this.#requireOpen();
-    return this.#store.engine.inspect();
+    return inspect(this.#store.engine, app);
   }
 
   /** Waits for publishes in flight (at most 10 s), stops this log's workers, lets go of the store. Idempotent. */
@@ -180,13 +205,6 @@ export class Log implements AsyncDisposable {
 
 const closed = (): FactlogError =>
   new FactlogError("CLOSED", "this log is closed: open another with openLog. Nothing was stored.");
-
-/** The place just before a receipt's event: the answer lies behind it, or is the event itself. */
-function before(position: Position | undefined, epoch: string): Position | undefined {
-  if (position === undefined) return undefined;
-  const { slot, position: at } = parsePosition(position, epoch);
-  return `${epoch}.${slot}.${at - 1}` as Position;
-}
 
 /** Opens a log: "sqlite:shop.db", "memory:", an engine, or a log with another store's ledger. */
 export function openLog(address: LogAddress, options: OpenOptions = {}): Promise<Log> {

@@ -1,3 +1,4 @@
+import type { App } from "../app/app.ts";
 import type { From } from "../app/subscription.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { OutboxState } from "../engine/event-log.ts";
@@ -69,9 +70,12 @@ export class Operator {
     this.#known = known;
   }
 
-  /** What every subscription owes, and what stands in its way; as of now, from what is stored. */
-  status(): Promise<readonly SubscriptionStatus[]> {
-    return this.#measures.look(this.#known());
+  /**
+   * What every subscription owes, and what stands in its way; as of now, from what is stored. `state` compares
+   * them with this app, else with the one this log works on.
+   */
+  status(app?: App): Promise<readonly SubscriptionStatus[]> {
+    return this.#measures.look(app === undefined ? this.#known() : new Set<string>(app.subscriptionNames));
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { From } from "../app/subscription.ts";
 import type { EventLog } from "../engine/event-log.ts";
+import { FactlogError } from "../errors.ts";
 import { decodeEvent, decodeUnknown } from "../event/decode.ts";
 import {
   type AnyEventType,
@@ -16,6 +17,8 @@ import { correlationIdOf } from "./correlation.ts";
 export interface ReadOptions<E extends AnyEventType = AnyEventType> {
   /** Only these types, decoded by their schemas; without it all types, with their data as stored. */
   readonly on?: E | readonly E[];
+  /** Only these types, by name, with their data as stored. Not together with `on`. */
+  readonly types?: readonly string[];
   readonly key?: string;
   readonly group?: string;
   readonly correlationId?: string;
@@ -30,18 +33,19 @@ export interface ReadOptions<E extends AnyEventType = AnyEventType> {
 export class View<E extends AnyEventType = AnyEventType> {
   readonly #definitions: ReadonlyMap<string, EventDefinition> | undefined;
   readonly #epoch: string;
+  /** undefined: all. */
+  readonly types: ReadonlySet<string> | undefined;
 
-  constructor(on: E | readonly E[] | undefined, epoch: string) {
+  constructor({ on, types: names }: Pick<ReadOptions<E>, "on" | "types">, epoch: string) {
+    if (on !== undefined && names !== undefined)
+      throw new FactlogError("INVALID_OPTION", "on and types both say which types: give one of them.");
     const types = on === undefined ? undefined : Array.isArray(on) ? (on as readonly E[]) : [on as E];
     this.#definitions = types === undefined ? undefined : new Map(types.map((type) => [type.type, definitionOf(type)]));
     this.#epoch = epoch;
-  }
-  /** undefined: all. */
-  get types(): ReadonlySet<string> | undefined {
-    return this.#definitions === undefined ? undefined : new Set(this.#definitions.keys());
+    this.types = names === undefined ? this.#definitions && new Set(this.#definitions.keys()) : new Set(names);
   }
   shows(stored: StoredEvent): boolean {
-    return this.#definitions === undefined || this.#definitions.has(stored.type);
+    return this.types === undefined || this.types.has(stored.type);
   }
   decode(stored: StoredEvent): EventOf<E> {
     const definition = this.#definitions?.get(stored.type);
@@ -114,7 +118,7 @@ export async function* read<E extends AnyEventType>(
   options: ReadOptions<E>,
 ): AsyncGenerator<EventOf<E>> {
   const end = await endOf(log, options.to);
-  const view = new View(options.on, log.epoch);
+  const view = new View(options, log.epoch);
   const steps = await walk(log, { ...options, types: view.types }, options.from ?? "beginning");
   for (;;) {
     options.signal?.throwIfAborted();

@@ -187,7 +187,7 @@ test("doctor says that all is well, check by check, and what is not", async (t) 
   const well = await factlog(t, ["doctor"], { cwd });
   assert.equal(well.code, 0, well.stdout);
   assert.match(well.stdout, /^ok {6}node: v\d+/m);
-  assert.match(well.stdout, /^ok {6}schemas: data of all 1 event type in app\.ts are checked once, when published$/m);
+  assert.match(well.stdout, /^ok {6}schemas: data of all 1 event type of shop are checked once, when published$/m);
   assert.match(well.stdout, /^ok {6}conservation: warehouse: owed 10 = matched 10 \+ pending 0$/m);
   assert.match(well.stdout, /^all is well: \d+ checks$/m);
   const database = new DatabaseSync(join(cwd, "factlog.db"));

@@ -91,3 +91,27 @@ test("a handler that ends the process is found and set aside; the worker in char
   const [letter] = objectsIn((await factlog(t, ["dead", "list", "--json"], { cwd })).stdout);
   assert.deepEqual([letter?.["eventId"], letter?.["class"]], ["o-1", "crash"]);
 });
+
+test("--http serves beside the work, to this machine, and goes with it", async (t) => {
+  const cwd = shopFolder(t);
+  const worker = start(t, ["start", "app.ts", "--http", "0"], { cwd });
+  const [, url = ""] = await worker.prints(/"message":"serving","url":"(http:\/\/127\.0\.0\.1:\d+\/v1)"/);
+  const sent = await fetch(`${url}/events`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: `{"type":"OrderPlaced","data":${order("o-1")}}`,
+  });
+  assert.equal(sent.status, 202);
+  const { streamUrl } = (await sent.json()) as { streamUrl: string };
+  assert.match(await (await fetch(new URL(streamUrl, url))).text(), /^event: end\ndata: \{"status":"settled"\}$/m);
+  const open = await fetch(`${url}/stream`);
+  const { code } = await worker.end();
+  assert.equal(code, 0);
+  assert.equal(await open.text(), "retry: 1000\n\n");
+  const [, port = ""] = /:(\d+)\//.exec(url) ?? [];
+  const one = start(t, ["start", "app.ts", "--http", port], { cwd });
+  await one.prints(/"message":"serving"/);
+  const other = await factlog(t, ["start", "app.ts", "--http", port], { cwd });
+  assert.match(other.stderr, /INVALID_OPTION port \d+ cannot be had: another process has it/);
+  assert.equal((await one.end()).code, 0);
+});

@@ -45,3 +45,25 @@ export function tableRowsOf(path: string): string[][] {
         .map((cell) => cell.trim()),
     );
 }
+
+/** A command that a document shows, and the lines that it prints. */
+export interface Step {
+  readonly command: string;
+  readonly output: readonly string[];
+}
+
+export function stepsOf(text: string): Step[] {
+  return text
+    .split(/^\$ /m)
+    .slice(1)
+    .map((step) => {
+      const [command = "", ...output] = step.trimEnd().split("\n");
+      return { command, output };
+    });
+}
+
+/** A shown line as a pattern: `…` stands for anything. */
+export function patternOf(line: string): RegExp {
+  const parts = line.split("…").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${parts.join(".*")}$`);
+}

@@ -12,31 +12,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { install, pack, shell } from "../support/package.ts";
-import { blocksOf } from "./markdown.ts";
+import { blocksOf, patternOf, stepsOf } from "./markdown.ts";
 
 const blocks = blocksOf("README.md");
 const installing = blocks.find(({ language, text }) => language === "" && text.endsWith(" && npm i factlog zod"))?.text;
-
-interface Step {
-  readonly command: string;
-  readonly output: readonly string[];
-}
-
-function stepsOf(text: string): Step[] {
-  return text
-    .split(/^\$ /m)
-    .slice(1)
-    .map((step) => {
-      const [command = "", ...output] = step.trimEnd().split("\n");
-      return { command, output };
-    });
-}
-
-/** A line of the README as a pattern. */
-function patternOf(line: string): RegExp {
-  const parts = line.split("…").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${parts.join(".*")}$`);
-}
 
 test("the README's blocks run in an empty folder and print what they say", async () => {
   assert.ok(installing !== undefined, "the README says how to install");

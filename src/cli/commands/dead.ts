@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { FactlogError } from "../../errors.ts";
-import { toCloudEventJson } from "../../event/cloudevents.ts";
+import { deadLetterJson, deadLetterSummary } from "../../runtime/dead-letter-json.ts";
 import type { DeadLetter, DeadLetterFilter } from "../../runtime/operator.ts";
 import { act, type Call, type Finish, numberOption, withCommonOptions } from "../command.ts";
 import { confirmed } from "../confirm.ts";
@@ -67,7 +67,7 @@ async function listLetters(call: Call<DeadLetterFilter>): Promise<void> {
   await withLog(call, "refuse", async ({ log, name }) => {
     const rows: (string | number)[][] = [];
     for await (const letter of log.operator.deadLetters(filterOf(options))) {
-      out.object(factsOf(letter));
+      out.object(deadLetterSummary(letter));
       await out.ready();
       if (!out.json) rows.push(rowOf(letter));
     }
@@ -100,18 +100,10 @@ function rowOf(letter: DeadLetter): (string | number)[] {
   ];
 }
 
-function factsOf(letter: DeadLetter): object {
-  const { event, attempts, ...facts } = letter;
-  const last = attempts.at(-1);
-  return { ...facts, type: event?.type, position: event?.position, at: last?.at, error: firstLine(last?.error) };
-}
-
 async function showLetter(call: Call, id = ""): Promise<void> {
   await withLog(call, "refuse", async ({ log }) => {
     const letter = await log.operator.deadLetter(id);
-    const { event, ...facts } = letter;
-    const head = JSON.stringify(facts);
-    call.out.object(event === undefined ? head : `${head.slice(0, -1)},"event":${toCloudEventJson(event)}}`);
+    call.out.object(deadLetterJson(letter));
     if (!call.out.json) describe(call.out, letter);
   });
 }

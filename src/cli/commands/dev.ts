@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { FactlogError } from "../../errors.ts";
 import { openLog } from "../../runtime/log.ts";
-import { act, type Call, type Finish, listOption, withCommonOptions } from "../command.ts";
+import { act, type Call, type Finish, listOption, portOption, withCommonOptions } from "../command.ts";
 import { commitTimeMs } from "../dev/commit-time.ts";
 import { Screen } from "../dev/screen.ts";
 import { Supervisor } from "../dev/supervisor.ts";
@@ -15,6 +15,7 @@ import { untilStopped } from "../signals.ts";
 interface DevOptions {
   readonly only?: readonly string[];
   readonly except?: readonly string[];
+  readonly http?: number;
 }
 
 export function addDev(program: Command, finish: Finish): void {
@@ -25,7 +26,8 @@ export function addDev(program: Command, finish: Finish): void {
     )
     .argument("<app>", "file whose default export is an app")
     .addOption(listOption("--only <names>", "only these subscriptions, separated by commas"))
-    .addOption(listOption("--except <names>", "all but these"));
+    .addOption(listOption("--except <names>", "all but these"))
+    .addOption(portOption());
   act<DevOptions>(withCommonOptions(command), finish, dev);
 }
 
@@ -39,12 +41,13 @@ async function dev({ out, options }: Call<DevOptions>, file = ""): Promise<void>
   warnOfSecret(options.url, out);
   if (url === devUrl) makeDevFolder();
   await introduce(url, out);
-  const { only, except } = options;
+  const { only, except, http } = options;
   const supervisor = new Supervisor(new Screen(out), {
     file: resolve(file),
     url,
     ...(only === undefined ? {} : { only }),
     ...(except === undefined ? {} : { except }),
+    ...(http === undefined ? {} : { http }),
   });
   await untilStopped((signal) => supervisor.run(signal));
   out.object({ kind: "stopped" });

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
+import type { App } from "../../app/app.ts";
 import type { Logger } from "../../app/context.ts";
+import { FactlogError } from "../../errors.ts";
 import { deliveryStage, workerStage } from "../../observe/channels.ts";
 import { openLog } from "../../runtime/log.ts";
 import { run } from "../../runtime/run.ts";
 import { loadApp } from "../app-file.ts";
-import { act, type Call, type Finish, listOption, withCommonOptions } from "../command.ts";
+import { act, type Call, type Finish, listOption, portOption, withCommonOptions } from "../command.ts";
 import { plural } from "../format.ts";
 import { logAddress, shownAddress, warnOfSecret } from "../log-address.ts";
 import { untilStopped } from "../signals.ts";
@@ -13,6 +15,7 @@ interface StartOptions {
   readonly only?: readonly string[];
   readonly except?: readonly string[];
   readonly once?: boolean;
+  readonly http?: number;
 }
 
 export function addStart(program: Command, finish: Finish): void {
@@ -24,7 +27,8 @@ export function addStart(program: Command, finish: Finish): void {
     .argument("<app>", "file whose default export is an app")
     .addOption(listOption("--only <names>", "only these subscriptions, separated by commas"))
     .addOption(listOption("--except <names>", "all but these"))
-    .option("--once", "end when nothing is due any more: for cron and serverless");
+    .option("--once", "end when nothing is due any more: for cron and serverless")
+    .addOption(portOption());
   act<StartOptions>(withCommonOptions(command), finish, start);
 }
 
@@ -39,16 +43,34 @@ async function start({ out, options }: Call<StartOptions>, file = ""): Promise<v
   logger.info("working", { app: app.name, file: name, log: shownAddress(url), pid: process.pid, ...chosen });
   tellOfWorkers();
   if (options.once !== true) {
-    await run(app, { url, logger, ...chosen });
+    await runWith(app, url, options.http, chosen);
     logger.info("stopped", { app: app.name });
     return out.object({ stopped: true, app: app.name });
   }
+  if (options.http !== undefined)
+    throw new FactlogError(
+      "INVALID_OPTION",
+      "--once ends by itself, --http serves until it is stopped: give one of them.",
+    );
   await using log = await openLog(url, { source: app.name, logger });
   const summary = await untilStopped((signal) => log.drain(app, { ...chosen, signal }));
   out.object(summary);
   out.say(
     `${plural(summary.deliveries, "delivery", "deliveries")}, ${summary.dead} dead, ${summary.waiting} waiting for another attempt`,
   );
+}
+
+/** Works, and serves HTTP beside it until the work has ended: what is followed is seen to its end. */
+async function runWith(app: App, url: string, port: number | undefined, chosen: object): Promise<void> {
+  if (port === undefined) return run(app, { url, logger, ...chosen });
+  const { serveHttp } = await import("../http-server.ts");
+  const server = await serveHttp(app, url, port, logger);
+  logger.info("serving", { url: server.url });
+  try {
+    await run(app, { url, logger, ...chosen });
+  } finally {
+    await server.close();
+  }
 }
 
 const line = (level: string, message: string, fields?: object): void => {

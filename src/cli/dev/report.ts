@@ -8,6 +8,8 @@ export interface DevWorkerOptions {
   readonly url: string;
   readonly only?: readonly string[];
   readonly except?: readonly string[];
+  /** The port to serve HTTP on. */
+  readonly http?: number;
 }
 
 export interface DevSubscription extends SubscriptionStatus {

@@ -64,8 +64,17 @@ async function work(options: DevWorkerOptions, stopping: Promise<void>): Promise
     ...(except === undefined ? {} : { except }),
   });
   void stopping.then(() => worker.stop({ grace: "2s" })).catch(() => {});
+  const server =
+    options.http === undefined
+      ? undefined
+      : await (await import("../http-server.ts")).serveHttp(app, options.url, options.http, logger);
+  if (server !== undefined) report("info", `serving ${server.url}`);
   send({ kind: "ready", subscriptions: await subscriptionsOf(log, spec) });
-  await worker.stopped;
+  try {
+    await worker.stopped;
+  } finally {
+    await server?.close();
+  }
   await log.close();
 }
 

@@ -1,0 +1,87 @@
+import { FactlogError } from "../errors.ts";
+import type { AnyEventType, EventOf, Frame } from "../index.ts";
+import { eventOf } from "./event.ts";
+import { type Message, messagesIn } from "./messages.ts";
+import { refusalOf } from "./refusal.ts";
+import { backOffMs, wait } from "./wait.ts";
+
+export interface FollowOptions<E extends AnyEventType = AnyEventType> {
+  /** Only these types, their data through their schemas; without it all types, with their data as stored. */
+  readonly on?: E | readonly E[];
+  readonly signal?: AbortSignal;
+  /** Sent with every request, for example `authorization`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Begin behind this event, as where an earlier reader ended. */
+  readonly after?: string;
+}
+
+/**
+ * The frames of a stream, whose URL publishing answers. When the connection ends it comes again behind the last event, with
+ * growing waits: no gap, no repeat. Ends with the end frame, or when the signal aborts. Throws what the server refuses for
+ * good (a FactlogError with its code), and NOT_SUPPORTED where no Factlog answers.
+ */
+export async function* follow<E extends AnyEventType = AnyEventType>(
+  streamUrl: string | URL,
+  options: FollowOptions<E> = {},
+): AsyncGenerator<Frame<EventOf<E>>> {
+  const types =
+    options.on === undefined ? [] : Array.isArray(options.on) ? (options.on as readonly E[]) : [options.on as E];
+  const url = new URL(streamUrl);
+  for (const { type } of types) url.searchParams.append("type", type);
+  const signal = options.signal ?? new AbortController().signal;
+  const told = new Map<string, string>();
+  let after = options.after;
+  for (let failures = 0; !signal.aborted; failures++) {
+    if (failures > 0) await wait(backOffMs(failures - 1), signal);
+    const body = await connect(url, after, options.headers ?? {}, signal);
+    if (body === undefined) continue;
+    try {
+      for await (const message of messagesIn(body)) {
+        failures = 0;
+        if (message.event === "event") after = message.id;
+        const frame = frameOf(message, types, told);
+        if (frame !== undefined) yield frame;
+        if (frame?.kind === "end") return;
+      }
+    } catch (error) {
+      if (error instanceof FactlogError) throw error;
+    }
+  }
+}
+
+/** Undefined where it did not come about, and may in a moment. */
+async function connect(
+  url: URL,
+  after: string | undefined,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array> | undefined> {
+  let response: Response;
+  try {
+    const resume: Record<string, string> = after === undefined ? {} : { "last-event-id": after };
+    response = await fetch(url, { headers: { ...headers, ...resume, accept: "text/event-stream" }, signal });
+  } catch {
+    return undefined;
+  }
+  const stream = response.headers.get("content-type")?.startsWith("text/event-stream") === true;
+  if (response.ok && stream && response.body !== null) return response.body;
+  const refusal = await refusalOf(response);
+  if (signal.aborted || refusal.retryable) return undefined;
+  throw refusal;
+}
+
+/** What is new in a message: a delivery's state is told again to a reader that comes again. A reset is a reason to do so. */
+function frameOf<E extends AnyEventType>(
+  { event, data, id }: Message,
+  types: readonly E[],
+  told: Map<string, string>,
+): Frame<EventOf<E>> | undefined {
+  if (event === "event") return { kind: "event", event: eventOf(data, id ?? "", types) };
+  if (event === "end") return { kind: "end", ...(JSON.parse(data) as { status: "settled" | "dead" }) };
+  if (event !== "delivery") return undefined;
+  const delivery = JSON.parse(data) as Omit<Extract<Frame<never>, { kind: "delivery" }>, "kind">;
+  const name = JSON.stringify([delivery.subscription, delivery.eventId]);
+  if (told.get(name) === delivery.status) return undefined;
+  told.set(name, delivery.status);
+  return { kind: "delivery", ...delivery };
+}

@@ -1,0 +1,94 @@
+import type { IncomingMessage } from "node:http";
+import { FactlogError } from "../errors.ts";
+
+/** What a caller may see and do. `*` in a scope stands for anything: `publish:Order*`, `read:*`, `*`. */
+export interface Access {
+  /** `publish:TYPE`, `read:events`, `read:status`, `read:dead`, `admin:dead`. */
+  readonly scopes: readonly string[];
+  /** Sees and publishes events of this group only. */
+  readonly group?: string;
+  /** Sees and publishes events of this correlation only. */
+  readonly correlationId?: string;
+}
+
+/** Of a caller on this machine where nobody else may call. */
+export const localAccess: Access = Object.freeze({ scopes: Object.freeze(["*"]) });
+
+export function allows(access: Access, scope: string): boolean {
+  return access.scopes.some((granted) => matches(granted, scope));
+}
+
+/** Whether `pattern` with its `*` covers `text`: linear in both, whatever they are. */
+function matches(pattern: string, text: string): boolean {
+  const [head = "", ...rest] = pattern.split("*");
+  const tail = rest.pop();
+  if (tail === undefined) return pattern === text;
+  if (!text.startsWith(head) || text.length < head.length + tail.length || !text.endsWith(tail)) return false;
+  let at = head.length;
+  const end = text.length - tail.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, at);
+    if (found === -1 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
+}
+
+export function requireScope(access: Access, scope: string): void {
+  if (!allows(access, scope)) throw new FactlogError("FORBIDDEN", `this caller has no right to ${scope}.`);
+}
+
+/** For what concerns the whole log. */
+export function requireUnlimited({ group, correlationId }: Access): void {
+  if (group !== undefined || correlationId !== undefined)
+    throw new FactlogError("FORBIDDEN", "this caller sees a part of the log only: this is about all of it.");
+}
+
+/** Signs of a proxy in front: whoever is behind it is not known to be on this machine. */
+const forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
+/**
+ * Without anybody who tells callers apart, only this machine may call: by the address of the connection, and by the name the
+ * caller knows us under, since a page elsewhere can let its own name point here (DNS rebinding).
+ */
+export function requireLocal(request: Request, incoming: IncomingMessage | undefined): void {
+  const advice = "give httpApi an `authorize`, or use access tokens.";
+  if (incoming === undefined)
+    throw new FactlogError(
+      "FORBIDDEN",
+      `a fetch handler cannot see who calls, so it serves nobody as it is: ${advice}`,
+    );
+  if (!isLoopbackHost(request.headers.get("host") ?? ""))
+    throw new FactlogError("MISDIRECTED", `only calls to localhost are answered here: ${advice}`);
+  const proxied = forwarded.some((name) => request.headers.has(name));
+  if (proxied || !isLoopbackAddress(incoming.socket.remoteAddress))
+    throw new FactlogError("FORBIDDEN", `only calls from this machine are answered: ${advice}`);
+}
+
+function isLoopbackHost(host: string): boolean {
+  const name = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::\d{1,5})?$/iu.exec(host)?.[1]?.toLowerCase();
+  return name === "localhost" || name === "[::1]" || (name !== undefined && /^127(?:\.\d{1,3}){3}$/u.test(name));
+}
+
+export function isLoopbackAddress(address: string | undefined): boolean {
+  return address === "::1" || (address !== undefined && /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/u.test(address));
+}
+
+/**
+ * What changes something must not be sent by a page of another origin with the credentials of whoever looks at it; without
+ * `authorize` such a page may not even ask.
+ */
+export function requireSameOrigin(request: Request, local: boolean): void {
+  if (!local && (request.method === "GET" || request.method === "HEAD")) return;
+  const site = request.headers.get("sec-fetch-site");
+  const origin = request.headers.get("origin");
+  const foreign =
+    site === null
+      ? origin !== null && hostOf(origin) !== (request.headers.get("host") ?? new URL(request.url).host).toLowerCase()
+      : site !== "same-origin" && site !== "none";
+  if (foreign) throw new FactlogError("FORBIDDEN", "calls from pages of another origin are not answered.");
+}
+
+function hostOf(origin: string): string | undefined {
+  return URL.canParse(origin) ? new URL(origin).host : undefined;
+}

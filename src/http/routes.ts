@@ -1,0 +1,19 @@
+import { json, type Route } from "./call.ts";
+import { openapiOf } from "./openapi.ts";
+import { operateRoutes } from "./operate.ts";
+import { publishRoutes } from "./publish.ts";
+import { readRoutes } from "./read.ts";
+
+const document: Route = {
+  method: "GET",
+  path: "/openapi.json",
+  operationId: "openapi",
+  summary: "This document.",
+  scope: "read:status",
+  parameters: [],
+  answer: "Document",
+  handle: async ({ links }) => json(openapiOf(routes, links)),
+};
+
+/** Everything there is, below the base path. The OpenAPI document is made from the same table. */
+export const routes: readonly Route[] = [...publishRoutes, ...readRoutes, ...operateRoutes, document];

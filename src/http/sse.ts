@@ -1,0 +1,31 @@
+import { toCloudEventJson } from "../index.ts";
+import type { Frame, RecordedEvent } from "../index.ts";
+
+/**
+ * A frame as a server-sent event. Only an event has an id, its position: that is where a reader goes on. Every line of the
+ * data has its prefix, whatever they hold.
+ */
+export function sseOf(frame: Frame<RecordedEvent>, withReasons: boolean): string {
+  switch (frame.kind) {
+    case "event":
+      return message("event", toCloudEventJson(frame.event), frame.event.position);
+    case "delivery": {
+      const { subscription, eventId, status, reason } = frame;
+      // The error's text may tell of the inside: a reader without the right to dead letters gets the id alone.
+      const shown = withReasons ? reason : (/^.*?:\d+\.\d+\.\d+/su.exec(reason)?.[0] ?? "");
+      return message("delivery", JSON.stringify({ subscription, eventId, status, reason: shown }));
+    }
+    case "end":
+      return message("end", JSON.stringify({ status: frame.status }));
+  }
+}
+
+export const slowReader: string = message("reset", JSON.stringify({ reason: "slow-reader" }));
+export const beat = ":\n\n";
+/** First words: they bring the headers out, and say how long to wait before coming again. */
+export const greeting = "retry: 1000\n\n";
+
+function message(event: string, data: string, id?: string): string {
+  const lines = data.split(/\r\n|\r|\n/u).map((line) => `data: ${line}\n`);
+  return `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}${lines.join("")}\n`;
+}
