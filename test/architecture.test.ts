@@ -17,7 +17,7 @@ interface Layer {
 }
 
 const engines = ["engines/memory", "engines/sqlite", "engines/postgres", "engines/nats", "engines/kafka"];
-const doors = ["testing", "conformance", "http", "dashboard"];
+const doors = ["testing", "conformance", "otel", "http", "dashboard"];
 
 /** From the top down. Layers in one row are siblings: none of them imports another. */
 const rows: readonly (readonly Layer[])[] = [
@@ -39,6 +39,7 @@ const rows: readonly (readonly Layer[])[] = [
   [
     { name: "testing", not: engines.filter((name) => name !== "engines/memory") },
     { name: "conformance", not: engines.filter((name) => name !== "engines/memory") },
+    { name: "otel", not: engines },
     { name: "http", only: ["index"] },
     { name: "dashboard", only: ["index"] },
   ],
@@ -50,6 +51,7 @@ const homes: Readonly<Record<string, string>> = {
   "node:sqlite": "engines/sqlite",
   pg: "engines/postgres",
   commander: "cli",
+  "@opentelemetry/api": "otel",
 };
 
 const layers = new Map(rows.flatMap((row, rank) => row.map((layer) => [layer.name, { ...layer, rank }] as const)));

@@ -7,10 +7,12 @@ import type { NewEvent } from "../event/define.ts";
 import { formatPosition } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
-import { publishStage } from "../observe/channels.ts";
+import { type Beginning, publishBeginning, publishStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { handling } from "./handle.ts";
-import { tellPublished } from "./tell.ts";
+import { publishTold, tellPublished } from "./tell.ts";
+
+type TraceContext = Pick<Beginning, "traceparent" | "tracestate">;
 
 /** Validates, encodes, appends, answers. Waiting publishes share a commit. */
 export class Publisher {
@@ -29,11 +31,16 @@ export class Publisher {
     this.#uuid = () => env.uuid();
   }
 
-  async publish(event: NewEvent): Promise<Receipt> {
+  publish(event: NewEvent): Promise<Receipt> {
+    return publishBeginning.hasSubscribers
+      ? publishTold([event], (trace) => this.#publish(event, trace))
+      : this.#publish(event);
+  }
+  async #publish(event: NewEvent, trace?: TraceContext): Promise<Receipt> {
     this.#open++;
     try {
       const startedMs = this.#env.monotonic();
-      const encoded = encodeEvent(event, this.#context());
+      const encoded = encodeEvent(event, this.#context(trace));
       const [appended] = await this.#log.append([encoded]);
       return this.#receipt(encoded, appended as Appended, startedMs);
     } finally {
@@ -43,7 +50,8 @@ export class Publisher {
   async publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
     this.#open++;
     try {
-      return await this.#publishAll(events);
+      if (!publishBeginning.hasSubscribers) return await this.#publishAll(events);
+      return await publishTold(events, (trace) => this.#publishAll(events, trace));
     } finally {
       this.#answered();
     }
@@ -57,7 +65,7 @@ export class Publisher {
     if (--this.#open === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  async #publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
+  async #publishAll(events: readonly NewEvent[], trace?: TraceContext): Promise<readonly Receipt[]> {
     if (events.length > limits.batchEventsMax) {
       throw new FactlogError(
         "EVENT_TOO_LARGE",
@@ -66,19 +74,25 @@ export class Publisher {
     }
     if (events.length === 0) return [];
     const startedMs = this.#env.monotonic();
-    const context = this.#context();
+    const context = this.#context(trace);
     const encoded = events.map((event, index) => encodeAt(event, index, context));
     const appended = await this.#log.append(encoded);
     return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended, startedMs));
   }
 
-  /** Inside a handler, what is published belongs to the fact that is being handled. */
-  #context(): EncodeContext {
+  /** Inside a handler, what is published belongs to the fact that is being handled. `trace`: what a listener wants. */
+  #context(trace?: TraceContext): EncodeContext {
     const cause = handling.getStore();
     const context = { source: this.#source, nowMs: this.#env.now(), uuid: this.#uuid };
-    if (cause === undefined) return context;
-    const { correlationId, traceparent, tracestate } = cause;
-    return { ...context, correlationId, causationId: cause.id, traceparent, tracestate };
+    if (cause === undefined && trace?.traceparent === undefined) return context;
+    const from = trace?.traceparent === undefined ? cause : trace;
+    return {
+      ...context,
+      correlationId: cause?.correlationId,
+      causationId: cause?.id,
+      traceparent: from?.traceparent,
+      tracestate: from?.tracestate,
+    };
   }
   #receipt(event: EncodedEvent, appended: Appended, startedMs: number): Receipt {
     const receipt = {
