@@ -10,6 +10,7 @@ import { limits } from "../limits.ts";
 import { follow, type Frame, until } from "./follow.ts";
 import { plainLogger } from "./logger.ts";
 import { measuresOf } from "./measures.ts";
+import { metricsText } from "./metrics.ts";
 import { Operator } from "./operator.ts";
 import { Publisher } from "./publish.ts";
 import { read, type ReadOptions } from "./read.ts";
@@ -131,6 +132,11 @@ export class Log implements AsyncDisposable {
   /** One line: where the log is and how durable. */
   get description(): string {
     return this.#store.engine.description;
+  }
+  /** What subscriptions owe, in the text format of Prometheus 0.0.4. */
+  metrics(): Promise<string> {
+    this.#requireOpen();
+    return metricsText(this.#store.engine, measuresOf(this.#store));
   }
   /** Checks of the store: what `factlog doctor` shows. */
   inspect(): Promise<readonly { readonly check: string; readonly ok: boolean; readonly message: string }[]> {
