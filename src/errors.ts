@@ -46,6 +46,8 @@ export const errorCodes = [
   "WORKER_STUCK",
   "TIMEOUT",
   "DELIVERY_DEAD",
+  "WEBHOOK_FAILED",
+  "ADDRESS_PRIVATE",
   "ASSERTION",
 ] as const;
 export type FactlogErrorCode = (typeof errorCodes)[number] | (string & {});

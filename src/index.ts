@@ -1,4 +1,5 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
+export type { AlertRule, AlertTarget } from "./app/alerts.ts";
 export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext } from "./app/context.ts";
 export { sql, type Statement } from "./app/sql.ts";
 export {
@@ -32,6 +33,7 @@ export { type Upcast, upcast } from "./event/upcast.ts";
 export type { Engine, EngineHandle, Finding } from "./engine/engine.ts";
 export type { Frame } from "./runtime/follow.ts";
 export { type Log, openLog, type OpenOptions } from "./runtime/log.ts";
+export type { Webhook } from "./webhook/target.ts";
 export type { SubscriptionStatus } from "./runtime/measures.ts";
 export type { DeadLetter, DeadLetterFilter, Operator } from "./runtime/operator.ts";
 export type { ReadOptions } from "./runtime/read.ts";

@@ -23,10 +23,10 @@ const doors = ["testing", "conformance", "otel", "http", "dashboard"];
 const rows: readonly (readonly Layer[])[] = [
   [{ name: "errors" }, { name: "limits" }, { name: "uuid" }],
   [{ name: "env" }],
-  [{ name: "duration" }],
+  [{ name: "duration" }, { name: "webhook" }],
   [{ name: "event" }],
   [{ name: "delivery", pure: true }],
-  [{ name: "app", only: ["errors", "limits", "duration", "event", "delivery"] }],
+  [{ name: "app", only: ["errors", "limits", "duration", "webhook", "event", "delivery"] }],
   [{ name: "engine", pure: true }],
   engines.map((name) => ({ name })),
   [{ name: "observe", not: engines }],
@@ -52,6 +52,7 @@ const homes: Readonly<Record<string, string>> = {
   pg: "engines/postgres",
   commander: "cli",
   "@opentelemetry/api": "otel",
+  standardwebhooks: "webhook",
 };
 
 const layers = new Map(rows.flatMap((row, rank) => row.map((layer) => [layer.name, { ...layer, rank }] as const)));

@@ -1,6 +1,7 @@
 import { FactlogError } from "../errors.ts";
 import { type AnyEventType, definitionOf, type EventDefinition, isEventType } from "../event/define.ts";
 import { checkName } from "../event/envelope.ts";
+import { type AlertRule, type AlertSpec, resolveAlerts } from "./alerts.ts";
 import { specOf, type Subscription, type SubscriptionSpec } from "./subscription.ts";
 
 export interface AppOptions<Sub extends Subscription, E extends AnyEventType> {
@@ -9,6 +10,8 @@ export interface AppOptions<Sub extends Subscription, E extends AnyEventType> {
   /** Needed only for events that nothing subscribes to or declares in `emits`. */
   readonly events?: readonly E[];
   readonly subscriptions: readonly Sub[];
+  /** Default: one that warns of dead letters in the log. `[]`: none. */
+  readonly alerts?: readonly AlertRule[];
 }
 
 /** A pure value: defining an app opens nothing and starts nothing. Default-export it for the command line. */
@@ -25,6 +28,7 @@ export interface AppSpec {
   /** By type: declared, subscribed to and emitted. */
   readonly events: ReadonlyMap<string, EventDefinition>;
   readonly subscriptions: readonly SubscriptionSpec[];
+  readonly alerts: readonly AlertSpec[];
 }
 
 /** Registered, so that an app of another copy of the package is understood. */
@@ -46,8 +50,9 @@ export function defineApp<Sub extends Subscription, E extends AnyEventType = nev
     return definitionOf(event);
   });
   const events = eventsByType(name, [...declared, ...subscriptions.flatMap((each) => [...each.on, ...each.emitted])]);
-  const spec: AppSpec = Object.freeze({ name, events, subscriptions: Object.freeze(subscriptions) });
   const subscriptionNames: readonly Sub["name"][] = Object.freeze(subscriptions.map((each) => each.name));
+  const alerts = resolveAlerts(name, options.alerts, subscriptionNames);
+  const spec: AppSpec = Object.freeze({ name, events, subscriptions: Object.freeze(subscriptions), alerts });
   return Object.freeze(Object.defineProperty({ name, subscriptionNames }, appKey, { value: spec }));
 }
 
@@ -67,7 +72,7 @@ function checkOptions(options: AppOptions<Subscription, AnyEventType>): void {
   if (!Array.isArray(subscriptions)) throw refusal(name, "subscriptions is no list.");
   if (events !== undefined && !Array.isArray(events)) throw refusal(name, "events is no list.");
   for (const option of Object.keys(options)) {
-    if (!["name", "events", "subscriptions"].includes(option))
+    if (!["name", "events", "subscriptions", "alerts"].includes(option))
       throw refusal(name, `${option} is no option of defineApp.`);
   }
 }

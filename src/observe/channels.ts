@@ -1,5 +1,6 @@
 import { type Channel, channel } from "node:diagnostics_channel";
 import type { RecordedEvent } from "../event/define.ts";
+import type { Alert } from "./alerts.ts";
 import type { Position } from "../event/position.ts";
 
 /**
@@ -76,6 +77,9 @@ export type WorkerMessage =
   | { readonly kind: "taken-for-dead"; readonly session: number }
   | { readonly kind: "left"; readonly session: number };
 
+/** `factlog:alert`: told by the one process that speaks, whatever the alert's targets. */
+export type AlertMessage = Alert;
+
 interface Stage<M extends object> {
   readonly hasSubscribers: boolean;
   publish(message: M): void;
@@ -90,3 +94,4 @@ export const handleBeginning: Stage<HandleBeginning> = stage("factlog:handle:beg
 export const publishStage: Stage<PublishMessage> = stage("factlog:publish");
 export const deliveryStage: Stage<DeliveryMessage> = stage("factlog:delivery");
 export const workerStage: Stage<WorkerMessage> = stage("factlog:worker");
+export const alertStage: Stage<AlertMessage> = stage("factlog:alert");

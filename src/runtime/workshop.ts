@@ -1,3 +1,4 @@
+import type { AppSpec } from "../app/app.ts";
 import type { Logger } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { LeaseState, SlotLease } from "../engine/ledger.ts";
@@ -5,7 +6,9 @@ import { pause } from "../env.ts";
 import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
+import { Alarm } from "./alarm.ts";
 import { enrol } from "./enrol.ts";
+import { measuresOf } from "./measures.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner, type RunnerWorld } from "./runner.ts";
 import { Session, type Tenant } from "./session.ts";
@@ -24,6 +27,7 @@ export class Workshop {
   readonly #settler: Settler;
   readonly #suspects: SuspectTurns;
   readonly #runners = new Map<string, EnrolledRunner>();
+  readonly #alarms = new Map<string, { readonly alarm: Alarm; users: number }>();
   readonly #over = new AbortController();
   #relay: Relay | undefined;
   #waking: Promise<void> | undefined;
@@ -40,6 +44,25 @@ export class Workshop {
     this.#failure.promise.catch(() => {});
   }
 
+  /** The alerts of an app that runs here begin with its first `work` and end with its last. */
+  #watch(app: AppSpec): void {
+    const known = this.#alarms.get(app.name);
+    if (known !== undefined) return void known.users++;
+    const { env } = this.#store;
+    const speaks = (subs: ReadonlySet<number>): boolean => this.#session.isFirstOf(subs);
+    const alarm = new Alarm({ env, logger: this.#logger, measures: measuresOf(this.#store), speaks }, app);
+    this.#alarms.set(app.name, { alarm, users: 1 });
+    alarm.start();
+  }
+  /** The alarm that nobody else here needs, having looked a last time; to be closed. */
+  async #lastAlarm(app: AppSpec): Promise<Alarm | undefined> {
+    const known = this.#alarms.get(app.name);
+    if (known === undefined || --known.users > 0) return undefined;
+    this.#alarms.delete(app.name);
+    await known.alarm.stop();
+    return known.alarm;
+  }
+
   /** Rejects when the workshop had to fail stop. */
   get failure(): Promise<never> {
     return this.#failure.promise;
@@ -51,6 +74,7 @@ export class Workshop {
       runner.quiesce();
       runner.abort();
     }
+    for (const { alarm } of this.#alarms.values()) alarm.abandon();
     this.#relay?.stop();
     this.#settler.stop();
     this.#suspects.stop();
@@ -60,7 +84,7 @@ export class Workshop {
   }
 
   /** Enrols the subscriptions and begins to work on them. All or none. */
-  async start(specs: readonly SubscriptionSpec[], source: string): Promise<readonly Runner[]> {
+  async start(app: AppSpec, specs: readonly SubscriptionSpec[]): Promise<readonly Runner[]> {
     for (const spec of specs) {
       if (this.#runners.has(spec.name)) {
         throw new FactlogError(
@@ -78,7 +102,7 @@ export class Workshop {
         new EnrolledRunner(
           this.#store,
           this.#session.leaseMs,
-          new Runner(this.#world(source), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision }),
+          new Runner(this.#world(app.name), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision }),
         ),
       );
     }
@@ -90,6 +114,7 @@ export class Workshop {
     }
     await this.#session.round();
     this.#waking ??= this.#wakeReaders();
+    this.#watch(app);
     return enrolled.map((each) => each.runner);
   }
   #world(source: string): RunnerWorld {
@@ -158,7 +183,7 @@ export class Workshop {
   }
 
   /** Stops these runners: no new work, what runs may end within the grace period, the rest is handed back uncharged. */
-  async stop(runners: readonly Runner[], graceMs: number): Promise<void> {
+  async stop(app: AppSpec, runners: readonly Runner[], graceMs: number): Promise<void> {
     const { env } = this.#store;
     for (const runner of runners) runner.quiesce();
     const until = env.monotonic() + graceMs;
@@ -170,7 +195,9 @@ export class Workshop {
     const flushed = new AbortController();
     const flush = this.#settler.flush().finally(() => flushed.abort());
     await Promise.race([flush, pause(env, Math.max(until - env.monotonic(), limits.closeGraceMs), flushed.signal)]);
+    const alarm = await this.#lastAlarm(app);
     await this.#leave(runners);
+    await alarm?.close();
   }
   async #leave(runners: readonly Runner[]): Promise<void> {
     if (runners.length === this.#runners.size) return this.#close(runners);
