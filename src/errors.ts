@@ -64,6 +64,8 @@ export const errorCodes = [
   "BODY_CONSUMED",
   "TOO_MANY_HEADERS",
   "TOO_MANY_STREAMS",
+  "WEBHOOK_FAILED",
+  "ADDRESS_PRIVATE",
   "ASSERTION",
 ] as const;
 export type FactlogErrorCode = (typeof errorCodes)[number] | (string & {});

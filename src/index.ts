@@ -1,4 +1,5 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
+export type { AlertRule, AlertTarget } from "./app/alerts.ts";
 export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext, TransactionContext } from "./app/context.ts";
 export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
 export type { Approval, ApprovalRequest, Jsonified, StepContext, StepOptions, WaitForOptions } from "./app/steps.ts";
@@ -38,6 +39,7 @@ export { deadLetterJson, deadLetterSummary } from "./runtime/dead-letter-json.ts
 export type { FollowOptions, Frame } from "./runtime/follow.ts";
 export { type Log, openLog, type OpenOptions, type PublishOptions } from "./runtime/log.ts";
 export type { Answer, OpenApproval } from "./runtime/approvals.ts";
+export type { Webhook } from "./webhook/target.ts";
 export type { SubscriptionStatus } from "./runtime/measures.ts";
 export type { DeadLetter, DeadLetterFilter, DelayedFact, Operator } from "./runtime/operator.ts";
 export type { Page, PageOptions } from "./runtime/page.ts";

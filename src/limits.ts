@@ -155,6 +155,23 @@ export const limits = {
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
 
+  /** Rules of one app, and where each may tell: all are looked at every time. */
+  alertsMax: 100,
+  alertTargetsMax: 16,
+  alertEveryMs: 1_000,
+  /** An alert is over when its condition has not held for so long: one that comes and goes is one alert. */
+  alertResolveMs: 10_000,
+  alertStalledMs: 60_000,
+  /** One attempt of a webhook, from the look-up to the end of the answer. */
+  webhookTimeoutMs: 10_000,
+  /** Of an answer nothing is kept; what is longer is no answer. */
+  webhookAnswerBytesMax: 65_536,
+  /** About a quarter of an hour in all; by then the next alert says more. */
+  webhookAttemptsMax: 6,
+  webhookBackoffMs: 1_000,
+  webhookBackoffFactor: 5,
+  /** Per target and process; beyond it the oldest is given up. */
+  webhooksWaitingMax: 1_000,
   graceMs: 30_000,
   closeGraceMs: 10_000,
   dedupeWindowMs: 86_400_000,

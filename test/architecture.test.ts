@@ -17,16 +17,16 @@ interface Layer {
 }
 
 const engines = ["engines/memory", "engines/sqlite", "engines/postgres", "engines/nats", "engines/kafka"];
-const doors = ["testing", "conformance", "outbox", "http", "dashboard", "client"];
+const doors = ["testing", "conformance", "outbox", "otel", "http", "dashboard", "client"];
 
 /** From the top down. Layers in one row are siblings: none of them imports another. */
 const rows: readonly (readonly Layer[])[] = [
   [{ name: "errors" }, { name: "limits" }, { name: "uuid" }],
   [{ name: "env" }],
-  [{ name: "duration" }],
+  [{ name: "duration" }, { name: "webhook" }],
   [{ name: "event" }],
   [{ name: "delivery", pure: true }],
-  [{ name: "app", only: ["errors", "limits", "duration", "event", "delivery"] }],
+  [{ name: "app", only: ["errors", "limits", "duration", "webhook", "event", "delivery"] }],
   [{ name: "engine", pure: true }],
   engines.map((name) => ({ name })),
   [{ name: "observe", not: engines }],
@@ -41,6 +41,7 @@ const rows: readonly (readonly Layer[])[] = [
     { name: "conformance", not: engines.filter((name) => name !== "engines/memory") },
     { name: "outbox", not: engines.filter((name) => name !== "engines/postgres") },
     { name: "http", only: ["errors", "limits", "env", "event", "app", "index"] },
+    { name: "otel", not: engines },
     { name: "dashboard", only: ["index"] },
   ],
   [{ name: "client", only: ["errors", "event", "http", "index"] }],
@@ -56,6 +57,8 @@ const homes: Readonly<Record<string, string>> = {
   commander: "cli",
   hono: "http",
   "@hono/node-server": "http",
+  "@opentelemetry/api": "otel",
+  standardwebhooks: "webhook",
 };
 
 const layers = new Map(rows.flatMap((row, rank) => row.map((layer) => [layer.name, { ...layer, rank }] as const)));

@@ -2,6 +2,7 @@ import { FactlogError } from "../errors.ts";
 import { type AnyEventType, definitionOf, type EventDefinition, isEventType } from "../event/define.ts";
 import { checkName } from "../event/envelope.ts";
 import { type Schedule, type ScheduleSpec, scheduleSpecOf } from "./schedule.ts";
+import { type AlertRule, type AlertSpec, resolveAlerts } from "./alerts.ts";
 import { specOf, type Subscription, type SubscriptionSpec } from "./subscription.ts";
 
 export interface AppOptions<Sub extends Subscription, E extends AnyEventType> {
@@ -11,6 +12,8 @@ export interface AppOptions<Sub extends Subscription, E extends AnyEventType> {
   readonly events?: readonly E[];
   readonly subscriptions: readonly Sub[];
   readonly schedules?: readonly Schedule[];
+  /** Default: one that warns of dead letters in the log. `[]`: none. */
+  readonly alerts?: readonly AlertRule[];
 }
 
 /** A pure value: defining an app opens nothing and starts nothing. Default-export it for the command line. */
@@ -28,6 +31,7 @@ export interface AppSpec {
   readonly events: ReadonlyMap<string, EventDefinition>;
   readonly subscriptions: readonly SubscriptionSpec[];
   readonly schedules: readonly ScheduleSpec[];
+  readonly alerts: readonly AlertSpec[];
 }
 
 /** Registered, so that an app of another copy of the package is understood. */
@@ -50,13 +54,15 @@ export function defineApp<Sub extends Subscription, E extends AnyEventType = nev
     return definitionOf(event);
   });
   const events = eventsByType(name, [...declared, ...subscriptions.flatMap((each) => [...each.on, ...each.emitted])]);
+  const subscriptionNames: readonly Sub["name"][] = Object.freeze(subscriptions.map((each) => each.name));
+  const alerts = resolveAlerts(name, options.alerts, subscriptionNames);
   const spec: AppSpec = Object.freeze({
     name,
     events,
     subscriptions: Object.freeze(subscriptions),
     schedules: Object.freeze(schedules),
+    alerts,
   });
-  const subscriptionNames: readonly Sub["name"][] = Object.freeze(subscriptions.map((each) => each.name));
   return Object.freeze(Object.defineProperty({ name, subscriptionNames }, appKey, { value: spec }));
 }
 
@@ -77,7 +83,7 @@ function checkOptions(options: AppOptions<Subscription, AnyEventType>): void {
   if (events !== undefined && !Array.isArray(events)) throw refusal(name, "events is no list.");
   if (schedules !== undefined && !Array.isArray(schedules)) throw refusal(name, "schedules is no list.");
   for (const option of Object.keys(options)) {
-    if (!["name", "events", "subscriptions", "schedules"].includes(option))
+    if (!["name", "events", "subscriptions", "schedules", "alerts"].includes(option))
       throw refusal(name, `${option} is no option of defineApp.`);
   }
 }

@@ -62,6 +62,8 @@ export const statusOfCode: Readonly<Record<KnownCode, number>> = {
   SUSPENDED: 500,
   SETTLED: 500,
   WORKER_STUCK: 500,
+  WEBHOOK_FAILED: 500,
+  ADDRESS_PRIVATE: 500,
   ASSERTION: 500,
   NOT_SUPPORTED: 501,
   BUSY: 503,

@@ -36,6 +36,8 @@ export class DeliveryContext implements HandlerContext {
   readonly #host: ContextHost;
   readonly #delivery: Delivery;
   readonly #event: RecordedEvent;
+  /** What its events carry instead of the trace context of the delivered one. */
+  trace: { readonly traceparent: string; readonly tracestate: string | undefined } | undefined;
   #controller: AbortController | undefined;
   #ended: Ended | undefined;
   /** The handler has returned; its settle may be under way. */
@@ -226,6 +228,7 @@ export class DeliveryContext implements HandlerContext {
     if (emits !== undefined && !emits.has(event.type)) {
       throw new FactlogError("EMIT_NOT_DECLARED", `${name} does not declare ${event.type}: add it to \`emits\`.`);
     }
+    const trace = this.trace ?? this.#event;
     const given = options.attributes === undefined ? event : withAttributes(event, options.attributes);
     return encodeEvent(given, {
       source: this.#host.source,
@@ -233,8 +236,8 @@ export class DeliveryContext implements HandlerContext {
       uuid: () => derivedEventId(this.#who(), event.type, options.name ?? this.#occurrence(event.type)),
       correlationId: this.#event.correlationId,
       causationId: this.#event.id,
-      ...(this.#event.traceparent === undefined ? {} : { traceparent: this.#event.traceparent }),
-      ...(this.#event.tracestate === undefined ? {} : { tracestate: this.#event.tracestate }),
+      traceparent: trace.traceparent,
+      tracestate: trace.tracestate,
     });
   }
   #occurrence(type: string): string {

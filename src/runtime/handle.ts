@@ -9,10 +9,12 @@ import { FactlogError, hasCode } from "../errors.ts";
 import { isIntact } from "../event/codec.ts";
 import { decodeEvent } from "../event/decode.ts";
 import type { EventDefinition, RecordedEvent } from "../event/define.ts";
+import { handleBeginning } from "../observe/channels.ts";
 import { type ContextHost, DeliveryContext } from "./context.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import type { Delivery } from "./slot-work.ts";
+import { handleTold } from "./tell.ts";
 
 /** The fact that is being handled: what a handler publishes inherits its correlation. */
 export const handling: AsyncLocalStorage<RecordedEvent> = new AsyncLocalStorage();
@@ -128,7 +130,7 @@ function wanted(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent): bool
 function call(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, context: DeliveryContext): void {
   let result: unknown;
   try {
-    result = desk.scope.runInAsyncScope(enter, undefined, desk, event, context);
+    result = desk.scope.runInAsyncScope(enter, undefined, desk, event, context, attempt);
   } catch (error) {
     return desk.finished(attempt, thrown(attempt, error, desk.host.now()), undefined);
   }
@@ -140,9 +142,15 @@ function call(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, context
 }
 
 /** Inside the scope, which is left as it was: half of what `handling.run` costs, and it is paid for every event. */
-function enter(desk: HandlerDesk, event: RecordedEvent, context: DeliveryContext): unknown {
+function enter(desk: HandlerDesk, event: RecordedEvent, context: DeliveryContext, attempt: Attempt): unknown {
   handling.enterWith(event);
-  return desk.spec.handler(event, context);
+  if (!handleBeginning.hasSubscribers) return desk.spec.handler(event, context);
+  const { delivery } = attempt;
+  const facts = { delivery, subscription: desk.spec.name, event, attempt: context.attempt };
+  return handleTold(facts, ({ traceparent, tracestate }) => {
+    if (traceparent !== undefined) context.trace = { traceparent, tracestate };
+    return desk.spec.handler(event, context);
+  });
 }
 
 interface TransactionRun {
@@ -161,7 +169,7 @@ async function callInTransaction(desk: HandlerDesk, given: TransactionRun): Prom
   const handler = async (tx: unknown): Promise<OwnSettle> => {
     signal.throwIfAborted();
     context.openTransaction(tx);
-    ran = desk.scope.runInAsyncScope(async () => enter(desk, event, context));
+    ran = desk.scope.runInAsyncScope(async () => enter(desk, event, context, attempt));
     await Promise.race([ran, aborted(signal)]);
     if (attempt.timedOut) throw timeoutError(desk.spec);
     attempt.settling = true;

@@ -13,6 +13,7 @@ import { follow, type FollowOptions, type Frame, until } from "./follow.ts";
 import { plainLogger } from "./logger.ts";
 import { measuresOf } from "./measures.ts";
 import { inspect } from "./inspect.ts";
+import { metricsText } from "./metrics.ts";
 import { Operator } from "./operator.ts";
 import { Publisher } from "./publish.ts";
 import { type Page, page, type PageOptions } from "./page.ts";
@@ -174,6 +175,11 @@ export class Log implements AsyncDisposable {
   /** One line: where the log is and how durable. */
   get description(): string {
     return this.#store.engine.description;
+  }
+  /** What subscriptions owe, in the text format of Prometheus 0.0.4. */
+  metrics(): Promise<string> {
+    this.#requireOpen();
+    return metricsText(this.#store.engine, measuresOf(this.#store));
   }
   /** Checks of the store, and of an app's schemas where one is given: what `factlog doctor` shows. */
   inspect(app?: App): Promise<readonly Finding[]> {

@@ -67,13 +67,23 @@ export class Measures {
 
   /** `known`: names of the app's subscriptions, where an app is known. */
   async look(known?: ReadonlySet<string>): Promise<readonly SubscriptionStatus[]> {
+    return (await this.lookAll(known)).map(({ status }) => status);
+  }
+  async lookAll(
+    known?: ReadonlySet<string>,
+  ): Promise<readonly { readonly sub: number; readonly status: SubscriptionStatus }[]> {
     const { log, ledger } = this.#engine;
     const subscriptions = (await ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
     const types = [...new Set(subscriptions.flatMap((each) => each.definition.types))];
     const appended = types.length === 0 ? new Map<string, number>() : (await log.count(types)).appended;
     const present = new Set(subscriptions.map(nameOf));
     for (const name of this.#samples.keys()) if (!present.has(name)) this.#samples.delete(name);
-    return Promise.all(subscriptions.map((each) => this.#statusOf(each, pendingOf(each, appended), known)));
+    return Promise.all(
+      subscriptions.map(async (each) => ({
+        sub: each.sub,
+        status: await this.#statusOf(each, pendingOf(each, appended), known),
+      })),
+    );
   }
   async #statusOf(
     subscription: SubscriptionTally,

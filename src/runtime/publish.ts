@@ -6,11 +6,13 @@ import type { Env } from "../env.ts";
 import type { NewEvent } from "../event/define.ts";
 import { formatPosition } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
-import { publishStage } from "../observe/channels.ts";
+import { type Beginning, publishBeginning, publishStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { dueTime, type When } from "./due-time.ts";
 import { encodeToPublish, encodeAllToPublish } from "./encode.ts";
-import { tellPublished } from "./tell.ts";
+import { publishTold, tellPublished } from "./tell.ts";
+
+type TraceContext = Pick<Beginning, "traceparent" | "tracestate">;
 
 /** Validates, encodes, appends, answers. Waiting publishes share a commit. */
 export class Publisher {
@@ -37,13 +39,18 @@ export class Publisher {
     this.#source = source;
   }
 
-  async publish(event: NewEvent, when: When = {}): Promise<Receipt> {
+  publish(event: NewEvent, when: When = {}): Promise<Receipt> {
+    return publishBeginning.hasSubscribers
+      ? publishTold([event], (trace) => this.#publish(event, when, trace))
+      : this.#publish(event, when);
+  }
+  async #publish(event: NewEvent, when: When, trace?: TraceContext): Promise<Receipt> {
     this.#open++;
     try {
       const startedMs = this.#env.monotonic();
       const dueMs = dueTime(when, this.#env.now());
-      if (dueMs !== undefined) return await this.#delay(event, dueMs);
-      const encoded = encodeToPublish(event, this.#env, this.#source);
+      if (dueMs !== undefined) return await this.#delay(event, dueMs, trace);
+      const encoded = encodeToPublish(event, this.#env, this.#source, { trace });
       const [appended] = await this.#log.append([encoded]);
       return this.#receipt(encoded, appended as Appended, startedMs);
     } finally {
@@ -53,7 +60,8 @@ export class Publisher {
   async publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
     this.#open++;
     try {
-      return await this.#publishAll(events);
+      if (!publishBeginning.hasSubscribers) return await this.#publishAll(events);
+      return await publishTold(events, (trace) => this.#publishAll(events, trace));
     } finally {
       this.#answered();
     }
@@ -67,16 +75,16 @@ export class Publisher {
     if (--this.#open === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  async #publishAll(events: readonly NewEvent[]): Promise<readonly Receipt[]> {
+  async #publishAll(events: readonly NewEvent[], trace?: TraceContext): Promise<readonly Receipt[]> {
     if (events.length === 0) return [];
     const startedMs = this.#env.monotonic();
-    const encoded = encodeAllToPublish(events, this.#env, this.#source);
+    const encoded = encodeAllToPublish(events, this.#env, this.#source, { trace });
     const appended = await this.#log.append(encoded);
     return encoded.map((event, i) => this.#receipt(event, appended[i] as Appended, startedMs));
   }
 
-  async #delay(event: NewEvent, dueMs: number): Promise<Receipt> {
-    const encoded = encodeToPublish(event, this.#env, this.#source, dueMs);
+  async #delay(event: NewEvent, dueMs: number, trace?: TraceContext): Promise<Receipt> {
+    const encoded = encodeToPublish(event, this.#env, this.#source, { timeMs: dueMs, trace });
     const [answer] = await this.#ledger.delay([{ event: encoded, dueMs }]);
     this.#delayed(dueMs);
     return { id: encoded.id, correlationId: correlationIdOf(encoded), duplicate: answer?.duplicate === true };

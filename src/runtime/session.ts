@@ -72,6 +72,16 @@ export class Session {
     return this.#sessions.every((other) => other.session === this.#id || this.#alive.has(other.session));
   }
 
+  /** Whether mine is the lowest of the living sessions that serve one of these subscriptions. */
+  isFirstOf(subs: ReadonlySet<number>): boolean {
+    if (this.#id === undefined) return false;
+    const dead = new Set(this.#dead().map((other) => other.session));
+    const serving = this.#sessions.filter(
+      (other) => !other.gone && !dead.has(other.session) && other.serves.some(({ sub }) => subs.has(sub)),
+    );
+    return Math.min(...serving.map((other) => other.session)) === this.#id;
+  }
+
   /** Running rows of mine to be made ready again, uncharged, with the next round. */
   release(rows: LeaseRequest["release"]): void {
     this.#releasing.push(...rows);

@@ -1,11 +1,44 @@
 import type { Receipt } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Settlement } from "../delivery/outcome.ts";
+import type { NewEvent } from "../event/define.ts";
 import type { Position } from "../event/position.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
-import { type DeliveryMessage, deliveryStage, publishStage } from "../observe/channels.ts";
+import {
+  type Beginning,
+  type DeliveryMessage,
+  deliveryStage,
+  type HandleBeginning,
+  handleBeginning,
+  type PublishBeginning,
+  publishBeginning,
+  publishStage,
+} from "../observe/channels.ts";
 import { describeFailure } from "./failure.ts";
 import type { Delivery } from "./slot-work.ts";
+
+/** Runs a publish as the listeners of its beginning want. Call only while `publishBeginning` has subscribers. */
+export async function publishTold<T>(
+  events: readonly NewEvent[],
+  run: (trace: Pick<Beginning, "traceparent" | "tracestate">) => Promise<T>,
+): Promise<T> {
+  const beginning: PublishBeginning = {
+    types: [...new Set(events.map((event) => event.type))],
+    events: events.length,
+  };
+  publishBeginning.publish(beginning);
+  return beginning.around === undefined ? run(beginning) : (beginning.around(() => run(beginning)) as Promise<T>);
+}
+
+/** Runs a handler as the listeners of its beginning want. Call only while `handleBeginning` has subscribers. */
+export function handleTold(
+  facts: Omit<HandleBeginning, keyof Beginning>,
+  run: (trace: Pick<Beginning, "traceparent" | "tracestate">) => unknown,
+): unknown {
+  const beginning: HandleBeginning = { ...facts };
+  handleBeginning.publish(beginning);
+  return beginning.around === undefined ? run(beginning) : beginning.around(() => run(beginning));
+}
 
 /** An attempt has ended, and this was decided at `nowMs`. Call only while `deliveryStage` has subscribers. */
 export function tellDelivery(
@@ -18,6 +51,7 @@ export function tellDelivery(
   const { event, failures, crashes, suspect } = delivery;
   const failed = settlement.kind === "retry" || settlement.kind === "dead";
   deliveryStage.publish({
+    delivery,
     subscription: spec.name,
     type: event.type,
     id: event.id,

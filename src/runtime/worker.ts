@@ -41,18 +41,20 @@ export async function startWorker(
   options: WorkOptions,
 ): Promise<RunningWorker> {
   const workshop = workshopOf(store, logger, leaseMs);
-  const runners = await workshop.start(chosen(app, options), app.schedules, app.name);
-  return new RunningWorker(workshop, runners, options.signal);
+  const runners = await workshop.start(app, chosen(app, options));
+  return new RunningWorker(workshop, app, runners, options.signal);
 }
 
 export class RunningWorker implements Worker {
   readonly #workshop: Workshop;
+  readonly #app: AppSpec;
   readonly #runners: readonly Runner[];
   readonly #over = Promise.withResolvers<void>();
   #stopping: Promise<void> | undefined;
 
-  constructor(workshop: Workshop, runners: readonly Runner[], signal: AbortSignal | undefined) {
+  constructor(workshop: Workshop, app: AppSpec, runners: readonly Runner[], signal: AbortSignal | undefined) {
     this.#workshop = workshop;
+    this.#app = app;
     this.#runners = runners;
     workshop.failure.catch((error: unknown) => this.#over.reject(error));
     this.#over.promise.catch(() => {});
@@ -74,10 +76,12 @@ export class RunningWorker implements Worker {
   }
   stop(options: { readonly grace?: Duration } = {}): Promise<void> {
     const graceMs = options.grace === undefined ? limits.graceMs : durationMs(options.grace, "grace");
-    this.#stopping ??= this.#workshop.stop(this.#runners, graceMs).then(this.#over.resolve, (error: unknown) => {
-      this.#over.reject(error);
-      throw error;
-    });
+    this.#stopping ??= this.#workshop
+      .stop(this.#app, this.#runners, graceMs)
+      .then(this.#over.resolve, (error: unknown) => {
+        this.#over.reject(error);
+        throw error;
+      });
     return this.#stopping;
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -96,14 +100,14 @@ export async function drain(
   const until =
     options.timeout === undefined ? Number.POSITIVE_INFINITY : env.monotonic() + durationMs(options.timeout, "timeout");
   const workshop = workshopOf(store, logger, leaseMs);
-  const runners = await workshop.start(chosen(app, options), app.schedules, app.name);
+  const runners = await workshop.start(app, chosen(app, options));
   let drained = false;
   while (options.signal?.aborted !== true && env.monotonic() < until && workshop.failed === undefined) {
     drained = await workshop.quiet(runners);
     if (drained) break;
     await pause(env, 5, options.signal);
   }
-  await workshop.stop(runners, limits.graceMs);
+  await workshop.stop(app, runners, limits.graceMs);
   if (workshop.failed !== undefined) await workshop.failure;
   return summary(store, runners, drained);
 }

@@ -1,13 +1,15 @@
+import type { AppSpec } from "../app/app.ts";
 import type { Logger } from "../app/context.ts";
-import type { ScheduleSpec } from "../app/schedule.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { LeaseState, SlotLease } from "../engine/ledger.ts";
 import { pause } from "../env.ts";
 import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
+import { Alarm } from "./alarm.ts";
 import { Clockwork } from "./clockwork.ts";
 import { enrol } from "./enrol.ts";
+import { measuresOf } from "./measures.ts";
 import { OutboxPoll } from "./outbox.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner, type RunnerWorld } from "./runner.ts";
@@ -28,6 +30,7 @@ export class Workshop {
   readonly #settler: Settler;
   readonly #suspects: SuspectTurns;
   readonly #runners = new Map<string, EnrolledRunner>();
+  readonly #alarms = new Map<string, { readonly alarm: Alarm; users: number }>();
   readonly #over = new AbortController();
   readonly clockwork: Clockwork;
   #signals: Signals | undefined;
@@ -48,6 +51,25 @@ export class Workshop {
     this.#failure.promise.catch(() => {});
   }
 
+  /** The alerts of an app that runs here begin with its first `work` and end with its last. */
+  #watch(app: AppSpec): void {
+    const known = this.#alarms.get(app.name);
+    if (known !== undefined) return void known.users++;
+    const { env } = this.#store;
+    const speaks = (subs: ReadonlySet<number>): boolean => this.#session.isFirstOf(subs);
+    const alarm = new Alarm({ env, logger: this.#logger, measures: measuresOf(this.#store), speaks }, app);
+    this.#alarms.set(app.name, { alarm, users: 1 });
+    alarm.start();
+  }
+  /** The alarm that nobody else here needs, having looked a last time; to be closed. */
+  async #lastAlarm(app: AppSpec): Promise<Alarm | undefined> {
+    const known = this.#alarms.get(app.name);
+    if (known === undefined || --known.users > 0) return undefined;
+    this.#alarms.delete(app.name);
+    await known.alarm.stop();
+    return known.alarm;
+  }
+
   /** Rejects when the workshop had to fail stop. */
   get failure(): Promise<never> {
     return this.#failure.promise;
@@ -59,6 +81,7 @@ export class Workshop {
       runner.quiesce();
       runner.abort();
     }
+    for (const { alarm } of this.#alarms.values()) alarm.abandon();
     this.#relay?.stop();
     this.clockwork.stop();
     void this.#signals?.stop();
@@ -71,11 +94,7 @@ export class Workshop {
   }
 
   /** Enrols the subscriptions and begins to work on them. All or none. */
-  async start(
-    specs: readonly SubscriptionSpec[],
-    schedules: readonly ScheduleSpec[],
-    source: string,
-  ): Promise<readonly Runner[]> {
+  async start(app: AppSpec, specs: readonly SubscriptionSpec[]): Promise<readonly Runner[]> {
     for (const spec of specs) {
       if (this.#runners.has(spec.name)) {
         throw new FactlogError(
@@ -94,7 +113,7 @@ export class Workshop {
         new EnrolledRunner(
           this.#store,
           this.#session.leaseMs,
-          new Runner(this.#world(source), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision }),
+          new Runner(this.#world(app.name), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision }),
         ),
       );
     }
@@ -117,10 +136,11 @@ export class Workshop {
         fail: (error) => this.#fail(error),
       });
     }
-    this.clockwork.add(schedules.map((spec) => ({ spec, source })));
+    this.clockwork.add(app.schedules.map((spec) => ({ spec, source: app.name })));
     if (log.capabilities.outbox) {
       this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
     }
+    this.#watch(app);
     return enrolled.map((each) => each.runner);
   }
   #world(source: string): RunnerWorld {
@@ -196,7 +216,7 @@ export class Workshop {
   }
 
   /** Stops these runners: no new work, what runs may end within the grace period, the rest is handed back uncharged. */
-  async stop(runners: readonly Runner[], graceMs: number): Promise<void> {
+  async stop(app: AppSpec, runners: readonly Runner[], graceMs: number): Promise<void> {
     const { env } = this.#store;
     for (const runner of runners) runner.quiesce();
     const until = env.monotonic() + graceMs;
@@ -208,7 +228,9 @@ export class Workshop {
     const flushed = new AbortController();
     const flush = this.#settler.flush().finally(() => flushed.abort());
     await Promise.race([flush, pause(env, Math.max(until - env.monotonic(), limits.closeGraceMs), flushed.signal)]);
+    const alarm = await this.#lastAlarm(app);
     await this.#leave(runners);
+    await alarm?.close();
   }
   async #leave(runners: readonly Runner[]): Promise<void> {
     if (runners.length === this.#runners.size) return this.#close(runners);

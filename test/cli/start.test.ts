@@ -1,6 +1,7 @@
 /** `factlog start`: production workers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { samplesIn } from "../support/prometheus.ts";
 import { factlog, objectsIn, order, shopFolder, start, writeApp } from "../support/cli.ts";
 
 test("works until SIGTERM has drained it, with logs as JSON lines on stderr", async (t) => {
@@ -41,6 +42,26 @@ test("--once ends when nothing is due; --only and --except choose; names are che
   const unknown = await factlog(t, ["start", "app.ts", "--only", "wharehouse"], { cwd });
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /^UNKNOWN_SUBSCRIPTION .*warehouse\.$/m);
+});
+
+test("--metrics serves the measures on loopback while it works, and nothing else", async (t) => {
+  const cwd = shopFolder(t);
+  const worker = start(t, ["start", "app.ts", "--metrics", "0"], { cwd });
+  const [, url = ""] = await worker.prints(/"message":"metrics","url":"(http:\/\/127\.0\.0\.1:\d+\/metrics)"/);
+  await worker.prints(/"message":"joined"/);
+  const answer = await fetch(url);
+  assert.equal(answer.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+  const samples = samplesIn(await answer.text());
+  const depth = samples.find(({ name }) => name === "factlog_subscription_depth");
+  assert.deepEqual([answer.status, depth?.labels, depth?.value], [200, { subscription: "warehouse" }, 0]);
+  assert.equal((await fetch(url.replace("/metrics", "/"))).status, 404);
+  assert.equal((await fetch(url, { method: "POST" })).status, 405);
+  const port = new URL(url).port;
+  const taken = await factlog(t, ["start", "app.ts", "--metrics", port], { cwd });
+  assert.equal(taken.code, 2);
+  assert.match(taken.stderr, /INVALID_OPTION --metrics .*EADDRINUSE/);
+  assert.equal((await worker.end()).code, 0);
+  assert.equal((await factlog(t, ["start", "app.ts", "--once", "--metrics", "0"], { cwd })).code, 2);
 });
 
 test("a new subscription on a log with history has to say where it starts", async (t) => {

@@ -6,9 +6,10 @@ import { deliveryStage, workerStage } from "../../observe/channels.ts";
 import { openLog } from "../../runtime/log.ts";
 import { run } from "../../runtime/run.ts";
 import { loadApp } from "../app-file.ts";
-import { act, type Call, type Finish, listOption, portOption, withCommonOptions } from "../command.ts";
+import { act, type Call, type Finish, listOption, numberOption, portOption, withCommonOptions } from "../command.ts";
 import { plural } from "../format.ts";
 import { logAddress, shownAddress, warnOfSecret } from "../log-address.ts";
+import { MetricsServer } from "../metrics-server.ts";
 import { untilStopped } from "../signals.ts";
 
 interface StartOptions {
@@ -16,6 +17,7 @@ interface StartOptions {
   readonly except?: readonly string[];
   readonly once?: boolean;
   readonly http?: number;
+  readonly metrics?: number;
 }
 
 export function addStart(program: Command, finish: Finish): void {
@@ -28,7 +30,13 @@ export function addStart(program: Command, finish: Finish): void {
     .addOption(listOption("--only <names>", "only these subscriptions, separated by commas"))
     .addOption(listOption("--except <names>", "all but these"))
     .option("--once", "end when nothing is due any more: for cron and serverless")
-    .addOption(portOption());
+    .addOption(portOption())
+    .addOption(
+      numberOption(
+        "--metrics <port>",
+        "serve /metrics for Prometheus on this port of 127.0.0.1; 0: a free one",
+      ).conflicts("once"),
+    );
   act<StartOptions>(withCommonOptions(command), finish, start);
 }
 
@@ -43,6 +51,7 @@ async function start({ out, options }: Call<StartOptions>, file = ""): Promise<v
   logger.info("working", { app: app.name, file: name, log: shownAddress(url), pid: process.pid, ...chosen });
   tellOfWorkers();
   if (options.once !== true) {
+    await using _ = options.metrics === undefined ? undefined : await serveMetrics(url, options.metrics);
     await runWith(app, url, options.http, chosen);
     logger.info("stopped", { app: app.name });
     return out.object({ stopped: true, app: app.name });
@@ -71,6 +80,15 @@ async function runWith(app: App, url: string, port: number | undefined, chosen: 
   } finally {
     await server.close();
   }
+}
+
+/** Until it is disposed of. The log is the one that the worker has open. */
+async function serveMetrics(url: string, port: number): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const log = stack.use(await openLog(url, { logger }));
+  const server = stack.use(new MetricsServer(() => log.metrics(), logger));
+  logger.info("metrics", { url: await server.listen(port) });
+  return stack.move();
 }
 
 const line = (level: string, message: string, fields?: object): void => {

@@ -8,7 +8,7 @@ import { channelOf, Hub } from "./hub.ts";
 import type { Location } from "./location.ts";
 import { isSameLife, migrate, type Identity, type Wanted } from "./migrations.ts";
 import { Names } from "./names.ts";
-import { codeOf, storeError } from "./postgres-error.ts";
+import { isLost, storeError } from "./postgres-error.ts";
 import { inSchema } from "./schema.ts";
 
 /** Connections for reading: a reader of the log beside whatever else is asked. */
@@ -170,7 +170,7 @@ export async function openStore(env: Env, location: Location, wanted: Wanted): P
     try {
       return await openOnce(env, location, wanted);
     } catch (error) {
-      if (!isLost(error) || env.monotonic() > untilMs) {
+      if (!isGone(error) || env.monotonic() > untilMs) {
         throw storeError(error instanceof Lost ? error.cause : error, location);
       }
     }
@@ -178,8 +178,11 @@ export async function openStore(env: Env, location: Location, wanted: Wanted): P
   }
 }
 const openRetryMs = 50;
-/** It was there, and is gone: what never was there is no `Lost`, but what the driver says of it. */
-const isLost = (error: unknown): boolean => error instanceof Lost || codeOf(error) === "57P01";
+/** It was there, and is gone. What cannot be reached at all is an error of a system call. */
+function isGone(error: unknown): boolean {
+  if (error instanceof Lost) return true;
+  return isLost(error) && (error as { readonly syscall?: unknown }).syscall === undefined;
+}
 
 async function openOnce(env: Env, location: Location, wanted: Wanted): Promise<Store> {
   const driver = await loadDriver();
