@@ -35,9 +35,19 @@ export function handleTold(
   facts: Omit<HandleBeginning, keyof Beginning>,
   run: (trace: Pick<Beginning, "traceparent" | "tracestate">) => unknown,
 ): unknown {
-  const beginning: HandleBeginning = { ...facts };
+  const beginning: HandleBeginning = { ...facts, delivery: standInFor(facts.delivery) };
   handleBeginning.publish(beginning);
   return beginning.around === undefined ? run(beginning) : beginning.around(() => run(beginning));
+}
+
+/** What listeners see of a delivery: one object each, with nothing in it. Messages are copied and printed. */
+const standIns = new WeakMap<object, object>();
+function standInFor(delivery: object): object {
+  const known = standIns.get(delivery);
+  if (known !== undefined) return known;
+  const made = Object.freeze({});
+  standIns.set(delivery, made);
+  return made;
 }
 
 /** An attempt has ended, and this was decided at `nowMs`. Call only while `deliveryStage` has subscribers. */
@@ -51,7 +61,7 @@ export function tellDelivery(
   const { event, failures, crashes, suspect } = delivery;
   const failed = settlement.kind === "retry" || settlement.kind === "dead";
   deliveryStage.publish({
-    delivery,
+    delivery: standInFor(delivery),
     subscription: spec.name,
     type: event.type,
     id: event.id,

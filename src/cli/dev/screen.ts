@@ -23,7 +23,7 @@ export class Screen {
   deliveries({ deliveries, unshown }: Extract<Report, { kind: "deliveries" }>): void {
     for (const delivery of deliveries) {
       this.#tell(
-        { kind: "delivery", ...delivery },
+        { kind: "delivery", ...delivery, delivery: undefined },
         deliveryLine(delivery),
         delivery.outcome === "dead" ? "bad" : undefined,
       );
