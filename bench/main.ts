@@ -14,6 +14,7 @@ import { loopDelayMeasure } from "./measures/loop-delay.ts";
 import { manyMeasures } from "./measures/many.ts";
 import { memoryMeasure } from "./measures/memory.ts";
 import { poisonMeasure } from "./measures/poison.ts";
+import { postgresMeasures } from "./measures/postgres.ts";
 import { publishMeasures } from "./measures/publish.ts";
 import { statusMeasure } from "./measures/status.ts";
 import { waitingMeasure } from "./measures/waiting.ts";
@@ -34,6 +35,7 @@ const measures: readonly Measure[] = [
   listeningMeasure,
   ...manyMeasures,
   growthMeasure,
+  ...postgresMeasures,
 ];
 
 const { values } = parseArgs({
@@ -44,7 +46,9 @@ const { values } = parseArgs({
     only: { type: "string", multiple: true },
   },
 });
-const chosen = measures.filter(({ name }) => values.only?.includes(name) ?? true);
+/** A server of its own takes too long for a quick look. */
+const slow = new Set(postgresMeasures.map(({ name }) => name));
+const chosen = measures.filter(({ name }) => values.only?.includes(name) ?? !(values.quick && slow.has(name)));
 if (chosen.length === 0) {
   console.error(`nothing is named so: choose among ${measures.map(({ name }) => name).join(", ")}`);
   process.exit(2);

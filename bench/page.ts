@@ -56,6 +56,10 @@ const meanings: Readonly<Record<string, string>> = {
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
   "growth-dead-page": "first page of dead letters at 10 million events",
+  "postgres/publish-100": "PostgreSQL 18: publish, 100 in flight",
+  "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
+  "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
+  "postgres/latency-p99": "the same, p99",
 };
 
 function recordedRuns(): BenchRun[] {

@@ -25,7 +25,7 @@ async function sameProcess(path: string, settings: Settings): Promise<readonly M
 }
 
 async function otherProcess(path: string, settings: Settings): Promise<readonly Measurement[]> {
-  const worker = new Child("latency-worker.ts", [path]);
+  const worker = new Child("latency-worker.ts", [`sqlite:${path}`]);
   await worker.hear();
   await publishSlowly(path, settings);
   await sleep(100);

@@ -7,7 +7,7 @@ const found: number[] = [];
 const subscription = defineSubscription("latency", { on: OrderPlaced }, async (event) => {
   found.push(sharedNowMs() - event.data.t);
 });
-const log = await openLog(`sqlite:${process.argv[2]!}`);
+const log = await openLog(process.argv[2]!);
 await log.work(defineApp({ name: "bench", subscriptions: [subscription] }));
 say("working");
 await told();

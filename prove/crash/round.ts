@@ -35,7 +35,7 @@ export interface RoundOptions {
 /** Mean wait between two kills; restarts take longer than that when the machine is busy. */
 const meanWaitMs = 90;
 const upWithinMs = 60_000;
-const drainWithinMs = 120_000;
+const drainWithinMs = 600_000;
 /** What is owed and stays the same for so long is not worked off any more. */
 const standstillMs = 30_000;
 
