@@ -16,6 +16,8 @@ export interface BenchRun {
 export interface PeerServers {
   /** Nobody was singled out. */
   readonly whole: boolean;
+  /** Processes that others had running on the machine, of the minute before. */
+  readonly load: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly leftOut: Readonly<Record<string, string>>;
 }
@@ -112,7 +114,7 @@ ${peersRun === undefined ? "" : peersSection(peersRun)}`;
 }
 
 function peersSection(run: BenchRun): string {
-  const { versions = {}, leftOut = {} } = run.peers ?? {};
+  const { versions = {}, leftOut = {}, load = 0 } = run.peers ?? {};
   const rows = Object.entries(versions).flatMap(([peer, version]) =>
     ["publish", "drain"].flatMap((job) => {
       const one = run.results.find(({ name }) => name === `peers/${peer}/${job}`);
@@ -125,7 +127,8 @@ function peersSection(run: BenchRun): string {
 
 Measured with \`npm run bench:peers -- --record\`: the same events on Factlog and on the peer in turn, one process for
 both, median of three rounds. Factlog is on SQLite, beside pg-boss and graphile-worker on the same PostgreSQL as they.
-${placeOf(run)}.
+${placeOf(run)}, load of others at the start ${load.toFixed(1)}: above the number of cores, figures are too low
+and ratios rough.
 
 | Peer | What | Factlog | Peer | Ratio and target |
 |---|---|---:|---:|---|
