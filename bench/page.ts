@@ -137,7 +137,7 @@ ${rows.join("\n")}
 Left out: ${missing.join(", ") || "none"}.
 
 Everything is durable before it is acknowledged: Redis with \`appendfsync always\`, NATS with \`sync_interval: always\`,
-RabbitMQ with a quorum queue and confirms, PostgreSQL with \`fsync\` and \`synchronous_commit\`. Publish is 100 in flight,
+RabbitMQ with a quorum queue of one node and confirms, PostgreSQL with \`fsync\` and \`synchronous_commit\`. Publish is 100 in flight,
 un-batched by the caller; drain is a backlog, one consumer, an asynchronous handler that sums a field, until the last
 acknowledgement. Each peer has the settings that are fast for it, written at the head of its file in
 \`bench/peers/systems/\`. They do not promise the same: Factlog keeps order by key and answers a repeated id.
