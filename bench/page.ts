@@ -16,6 +16,8 @@ export interface BenchRun {
 export interface PeerServers {
   /** Nobody was singled out. */
   readonly whole: boolean;
+  /** Processes that others had running on the machine, of the minute before. */
+  readonly load: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly leftOut: Readonly<Record<string, string>>;
 }
@@ -116,7 +118,7 @@ ${peersRun === undefined ? "" : peersSection(peersRun)}`;
 }
 
 function peersSection(run: BenchRun): string {
-  const { versions = {}, leftOut = {} } = run.peers ?? {};
+  const { versions = {}, leftOut = {}, load = 0 } = run.peers ?? {};
   const rows = Object.entries(versions).flatMap(([peer, version]) =>
     ["publish", "drain"].flatMap((job) => {
       const one = run.results.find(({ name }) => name === `peers/${peer}/${job}`);
@@ -129,7 +131,8 @@ function peersSection(run: BenchRun): string {
 
 Measured with \`npm run bench:peers -- --record\`: the same events on Factlog and on the peer in turn, one process for
 both, median of three rounds. Factlog is on SQLite, beside pg-boss and graphile-worker on the same PostgreSQL as they.
-${placeOf(run)}.
+${placeOf(run)}, load of others at the start ${load.toFixed(1)}: above the number of cores, figures are too low
+and ratios rough.
 
 | Peer | What | Factlog | Peer | Ratio and target |
 |---|---|---:|---:|---|
@@ -138,7 +141,7 @@ ${rows.join("\n")}
 Left out: ${missing.join(", ") || "none"}.
 
 Everything is durable before it is acknowledged: Redis with \`appendfsync always\`, NATS with \`sync_interval: always\`,
-RabbitMQ with a quorum queue and confirms, PostgreSQL with \`fsync\` and \`synchronous_commit\`. Publish is 100 in flight,
+RabbitMQ with a quorum queue of one node and confirms, PostgreSQL with \`fsync\` and \`synchronous_commit\`. Publish is 100 in flight,
 un-batched by the caller; drain is a backlog, one consumer, an asynchronous handler that sums a field, until the last
 acknowledgement. Each peer has the settings that are fast for it, written at the head of its file in
 \`bench/peers/systems/\`. They do not promise the same: Factlog keeps order by key and answers a repeated id.

@@ -4,6 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { exposeCollector, inDirectory, type Measurement, type Settings } from "../measure.ts";
@@ -32,6 +33,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(sign
 exposeCollector();
 
 const settings: Settings = { quick: values.quick, size: (full, quick) => (values.quick ? quick : full) };
+const load = loadavg()[0]!;
 const found: Measurement[] = [];
 const versions: Record<string, string> = {};
 const leftOut: Record<string, string> = {};
@@ -40,7 +42,7 @@ if (!values.json) console.log(header("peer"));
 const awake = setInterval(() => {}, 60_000);
 for (const peer of chosen) await meet(peer);
 clearInterval(awake);
-const servers: PeerServers = { whole: values.only === undefined, versions, leftOut };
+const servers: PeerServers = { whole: values.only === undefined, load, versions, leftOut };
 if (values.record) record(found, values.quick, servers.whole, servers);
 
 async function meet(peer: Peer): Promise<void> {
