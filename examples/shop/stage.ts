@@ -48,8 +48,8 @@ export class Stage {
     const crew = new Crew(join(folder, "processes.log"), (error) => over.abort(error));
     const receiver = await ReceiverProcess.start(crew, join(folder, "calls.ndjson"), over.signal);
     const database = databaseIn(folder, server);
-    await database.create();
     const log = await openLog(database.url, { source: shop.name });
+    await database.create();
     process.env["FACTLOG_URL"] = database.url;
     process.env["RECEIVER_PORT"] = String(receiver.port);
     return new Stage({ folder, database, log }, crew, receiver, over);
