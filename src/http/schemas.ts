@@ -63,6 +63,7 @@ export const schemas = {
         pending: count,
         inFlight: count,
         retrying: count,
+        waiting: count,
         dead: count,
         blockedKeys: count,
         held: count,

@@ -36,9 +36,11 @@ test("dead letters are listed, shown, redriven and discarded; status and doctor 
   assert.deepEqual(shown, (await cli("dead", "show", id))[0]);
 
   const [status] = await cli("status");
-  const { log: _, ...cliStatus } = status!;
+  // What hangs on the moment, and on what a process has seen before.
+  const { log: _, sampledAt: _sampledAt, ...cliStatus } = status!;
+  const fleeting = new Set(["sampledAt", "lagMs", "ratePerSecond", "errorRate", "drainMs"]);
   const sampled = (value: Record<string, unknown>): unknown =>
-    JSON.parse(JSON.stringify(value, (name, each: unknown) => (name === "sampledAt" || name === "lagMs" ? 0 : each)));
+    JSON.parse(JSON.stringify(value, (name, each: unknown) => (fleeting.has(name) ? undefined : each)));
   assert.deepEqual(sampled(await json(get("/v1/status"))), sampled(cliStatus));
   const doctor = await json(get("/v1/doctor"));
   assert.equal(doctor["ok"], true);
