@@ -16,7 +16,7 @@ export const fixture = (format: number): Fixture => ({
   contents: `${folder}format-${format}.ndjson`,
 });
 /** All there are: one for each format that was ever released. */
-export const fixtures: readonly Fixture[] = [fixture(1)];
+export const fixtures: readonly Fixture[] = [fixture(1), fixture(2)];
 
 export type Line =
   | { readonly event: Readonly<Record<string, string | number | null>> }
@@ -41,7 +41,7 @@ const events = `SELECT e.position, o.name AS source, CASE typeof(e.id) WHEN 'blo
   e.attributes, e.data, e.crc FROM factlog_event e JOIN factlog_source o ON o.id = e.source
   JOIN factlog_schema s ON s.id = e.schema JOIN factlog_type t ON t.id = s.type ORDER BY e.position`;
 
-/** Of format 1. */
+/** Of the formats 1 and 2. */
 export function contentsOf(file: string): readonly Line[] {
   const db = new DatabaseSync(file, { readOnly: true });
   const all = <T>(text: string, ...values: number[]): T[] => db.prepare(text).all(...values) as T[];

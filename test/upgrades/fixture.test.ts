@@ -106,3 +106,13 @@ function sumOfKey(file: string, key: string): number {
   db.close();
   return (JSON.parse(row.value) as { sum: number }).sum;
 }
+
+test("format 2: what was delayed waits still", async () => {
+  const log = await open(sqlite(`sqlite:${unpack(fixtures[1]!, freshFile())}`));
+  const waiting = await Array.fromAsync(log.operator.delayed());
+  assert.deepEqual(
+    waiting.map(({ id, due }) => [id, due.getUTCFullYear()]),
+    [["later", 2036]],
+  );
+  await log.close();
+});

@@ -42,6 +42,9 @@ await log.publish(
   newEventFromJson(Loose, `{ "any": [9007199254740993, -0, 1E400], "any": "twice" }`, { id: "as-given" }),
 );
 
+// Withdrawn by nobody, and due when nobody asks any more.
+await log.publish(Loose({ any: "later" }, { id: "later" }), { after: "3650d" });
+
 /** Resolves when the handler that never ends runs, under a row that says so. */
 const hanging = Promise.withResolvers<void>();
 await log.work(
