@@ -52,6 +52,7 @@ const homes: Readonly<Record<string, string>> = {
   pg: "engines/postgres",
   "drizzle-orm": "outbox",
   kysely: "outbox",
+  ai: "agent",
   commander: "cli",
 };
 
