@@ -60,7 +60,9 @@ export class Account {
 
   get usage(): Usage {
     const { calls, inputTokens, outputTokens, usd, unpriced, ms } = this.#mark();
-    return { calls, inputTokens, outputTokens, usd: unpriced > 0 ? "unknown" : usd, wallMs: Math.round(ms) };
+    // Sums of prices without what floating point adds to them.
+    const dollars = Math.round(usd * 1e9) / 1e9;
+    return { calls, inputTokens, outputTokens, usd: unpriced > 0 ? "unknown" : dollars, wallMs: Math.round(ms) };
   }
   #mark(): Mark {
     const entries = [...this.#entries.values()];
