@@ -43,6 +43,7 @@ export const errorCodes = [
   "STEP_NAME_TAKEN",
   "STEP_INVALID",
   "STEP_TIMEOUT",
+  "BUDGET_EXCEEDED",
   "STATE_INVALID",
   "TX_CLOSED",
   "POISON",

@@ -54,6 +54,7 @@ const homes: Readonly<Record<string, string>> = {
   pg: "engines/postgres",
   "drizzle-orm": "outbox",
   kysely: "outbox",
+  ai: "agent",
   commander: "cli",
   hono: "http",
   "@hono/node-server": "http",

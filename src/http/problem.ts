@@ -62,6 +62,7 @@ export const statusOfCode: Readonly<Record<KnownCode, number>> = {
   SUSPENDED: 500,
   SETTLED: 500,
   WORKER_STUCK: 500,
+  BUDGET_EXCEEDED: 500,
   WEBHOOK_FAILED: 500,
   ADDRESS_PRIVATE: 500,
   ASSERTION: 500,

@@ -1,20 +1,17 @@
 import { AsyncResource } from "node:async_hooks";
-import type { Logger, Receipt } from "../app/context.ts";
+import type { Receipt } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { LogCapabilities } from "../engine/capabilities.ts";
-import type { EventLog } from "../engine/event-log.ts";
 import type {
   DeliveryRef,
   Effects,
-  Ledger,
   ProgressChange,
   Recorded,
   SlotLease,
   SlotState,
   SubscriptionState,
 } from "../engine/ledger.ts";
-import type { Env } from "../env.ts";
 import type { EventDefinition } from "../event/define.ts";
 import type { EncodedEvent, Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
@@ -28,37 +25,12 @@ import { HeldBound } from "./held-bound.ts";
 import { Attempt, handle, type HandlerDesk, timeout } from "./handle.ts";
 import { Lanes } from "./lanes.ts";
 import { Reader } from "./reader.ts";
+import type { Enrolment, RunnerWorld } from "./runner-world.ts";
 import { AttemptStepHost } from "./step-host.ts";
-import type { Settler, SlotOwner } from "./settle.ts";
+import type { SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
 import { type Batch, type Delivery, freshDelivery, type Lane, SlotWork } from "./slot-work.ts";
-import { suspectingNoneToCome, type SuspectTurns } from "./suspects.ts";
-
-/** What a runner needs of the process around it. */
-export interface RunnerWorld {
-  readonly env: Env;
-  readonly log: EventLog;
-  readonly ledger: Ledger;
-  session(): number;
-  readonly settler: Settler;
-  readonly suspects: SuspectTurns;
-  readonly logger: Logger;
-  /** Default source of what handlers state: the app's name. */
-  readonly source: string;
-  /** An event was emitted for this time (wall clock). */
-  delayed(dueMs: number): void;
-  /** Somebody waits for facts. */
-  awaiting(): void;
-  /** Slots are at rest: a lease round may give them back. */
-  handBack(): void;
-  fail(error: unknown): void;
-}
-/** The subscription as the ledger knows it. */
-export interface Enrolment {
-  readonly sub: number;
-  readonly gen: number;
-  readonly revision: number;
-}
+import { suspectingNoneToCome } from "./suspects.ts";
 
 /**
  * One subscription in one process: reads the slots it holds, keeps deliveries of one key in a lane, hands out what may

@@ -63,7 +63,7 @@ export class Steps {
     return running.getStore()?.steps === this;
   }
 
-  async step(name: string, fn: (step: StepContext) => unknown, options: StepOptions = {}): Promise<unknown> {
+  async step(name: string, fn: (step: StepContext) => unknown, options: InnerStepOptions = {}): Promise<unknown> {
     const plan = planOf(name, options);
     return this.named(name, async (path) => {
       const known = await this.find(path, plan.version);
@@ -105,9 +105,16 @@ export class Steps {
   }
 
   async find(path: string, version: string): Promise<StepRecord | undefined> {
-    this.#loaded ??= this.host.load().then((steps) => new Map(steps.map((step) => [step.name, step])));
-    const known = (await this.#loaded).get(path);
+    const known = (await this.#load()).get(path);
     return known?.version === version ? known : undefined;
+  }
+  /** What was there when the run first asked, and what is done since. */
+  records(): Promise<readonly StepRecord[]> {
+    return this.busy(async () => [...(await this.#load()).values()]);
+  }
+  #load(): Promise<Map<string, StepRecord>> {
+    this.#loaded ??= this.host.load().then((steps) => new Map(steps.map((step) => [step.name, step])));
+    return this.#loaded;
   }
 
   /** The run is left here, as soon as nothing else of it is under way. Never settles. */
@@ -156,21 +163,27 @@ export class Steps {
     const attempt = before + 1;
     await this.record(path, { state: "started", version: plan.version, attempts: attempt });
     try {
-      const value = await this.#call(path, plan, fn, attempt);
-      const text = textOf(path, value);
-      const stood = await this.record(path, { state: "done", value: text, ...usageOf(value, plan) });
-      return parse(stood ?? text);
+      return await this.#done(path, plan, await this.#call(path, plan, fn, attempt));
     } catch (error) {
       if (this.host.signal.aborted) throw error;
-      await this.record(path, { state: "failed" });
       const tries = ((attempt - 1) % plan.retry.attemptsMax) + 1;
-      if (tries >= plan.retry.attemptsMax || error instanceof NonRetryable) throw error;
+      const isLast = tries >= plan.retry.attemptsMax || error instanceof NonRetryable;
+      const instead = isLast ? plan.failure?.(error) : undefined;
+      if (instead !== undefined) return this.#done(path, plan, instead);
+      await this.record(path, { state: "failed", ...usageOf(undefined, plan) });
+      if (isLast) throw error;
       const waitMs = backoffMs(plan.retry, tries, this.host.env.random());
       if (!this.isInside) return this.wait(this.host.env.now() + waitMs);
       await pause(this.host.env, waitMs, this.host.signal);
       this.host.signal.throwIfAborted();
       return this.#run(path, plan, fn, attempt);
     }
+  }
+
+  async #done(path: string, plan: Plan, value: unknown): Promise<unknown> {
+    const text = textOf(path, value);
+    const stood = await this.record(path, { state: "done", value: text, ...usageOf(value, plan) });
+    return parse(stood ?? text);
   }
 
   async #call(path: string, plan: Plan, fn: (step: StepContext) => unknown, attempt: number): Promise<unknown> {
@@ -220,7 +233,8 @@ interface Plan {
   readonly onAmbiguous: "retry" | "ask" | "fail";
   readonly retry: ResolvedRetryPolicy;
   readonly timeoutMs: number | undefined;
-  readonly usage: ((value: unknown) => unknown) | undefined;
+  readonly usage: InnerStepOptions["usage"];
+  readonly failure: InnerStepOptions["failure"];
   readonly ask: Ask;
 }
 /** Raises an approval; whether it was given. */
@@ -228,8 +242,10 @@ export type Ask = (steps: Steps, path: string, question: string) => Promise<bool
 
 /** What only the code of this package may say of a step. */
 export interface InnerStepOptions extends StepOptions {
-  /** What a value says of what it used: tokens, money. */
-  readonly usage?: (value: unknown) => unknown;
+  /** What its runs used so far: tokens, money. Asked with the value of a run, or with undefined where it failed. */
+  readonly usage?: ((value: unknown) => unknown) | undefined;
+  /** The value that is remembered in place of a failure; undefined: it failed. */
+  readonly failure?: ((error: unknown) => unknown) | undefined;
 }
 let askForApproval: Ask = async () => false;
 /** Approvals are waits, which are made of steps. */
@@ -238,7 +254,7 @@ export function answerAmbiguousBy(ask: Ask): void {
 }
 
 function planOf(name: string, options: InnerStepOptions): Plan {
-  const { onAmbiguous = "retry", version, timeout, retry, usage } = options;
+  const { onAmbiguous = "retry", version, timeout, retry, usage, failure } = options;
   if (!["retry", "ask", "fail"].includes(onAmbiguous)) {
     throw new FactlogError(
       "INVALID_OPTION",
@@ -251,6 +267,7 @@ function planOf(name: string, options: InnerStepOptions): Plan {
     retry: resolveRetryPolicy(retry ?? { attemptsMax: 1 }),
     timeoutMs: timeout === undefined ? undefined : durationMs(timeout, "timeout"),
     usage,
+    failure,
     ask: askForApproval,
   };
 }

@@ -138,7 +138,7 @@ suite("a random walk finds", () => {
         steps,
         async (policy, some) => void (await walk(() => brokenSubject(fault, 3), policy, some)),
       );
-      const { failed, numRuns } = await fc.check(property, { seed, numRuns: 300, endOnFailure: true });
+      const { failed, numRuns } = await fc.check(property, { seed, numRuns: 2_000, endOnFailure: true });
       assert.ok(failed, `nothing found in ${numRuns} walks (FACTLOG_SEED=${seed})`);
     });
   }

@@ -1,0 +1,100 @@
+/** Four readers, one after the other. The two in the middle call a model, the last one trusts nobody. */
+import { defineApp, defineSubscription } from "factlog";
+import { defineAgent, durable, usageOf } from "factlog/agent";
+import { generateText } from "ai";
+import { plain, sectionsOf } from "./documents.ts";
+import {
+  AnalysisRejected,
+  AnalysisRequested,
+  AnalysisValidated,
+  FactCheckFailed,
+  FactChecked,
+  ResearchComplete,
+  SectionRead,
+  SummaryGenerated,
+} from "./events.ts";
+import type { Model } from "./model.ts";
+import { askFor, quotesIn } from "./quotes.ts";
+
+/** `load` gives the text of a document, undefined where there is none. */
+export function researchApp(model: Model, load: (documentId: string) => string | undefined) {
+  const text = (documentId: string): string => {
+    const found = load(documentId);
+    if (found === undefined) throw new Error(`${documentId} is not there any more`);
+    return found;
+  };
+
+  const validate = defineSubscription(
+    "validate",
+    { on: AnalysisRequested, from: "beginning", emits: [AnalysisValidated, AnalysisRejected] },
+    ({ data }, ctx) => {
+      const { documentId, question } = data;
+      const length = plain(load(documentId) ?? "").length;
+      if (question.trim().length < 3) ctx.emit(AnalysisRejected({ documentId, reason: "the question is too short" }));
+      else if (length === 0)
+        ctx.emit(AnalysisRejected({ documentId, reason: "there is no such document, or no text" }));
+      else ctx.emit(AnalysisValidated({ documentId, question }));
+    },
+  );
+
+  const researcher = defineAgent(
+    "researcher",
+    {
+      on: AnalysisValidated,
+      from: "beginning",
+      emits: [SectionRead, ResearchComplete],
+      model,
+      instructions: "You read one section of a document and quote what matters for the question.",
+      budget: { steps: 100, tokens: 500_000 },
+      timeout: "1h",
+    },
+    async ({ data }, agent) => {
+      const { documentId, question } = data;
+      const sections = sectionsOf(text(documentId));
+      const quotes: string[] = [];
+      for (const [n, section] of sections.entries()) {
+        const { text: found } = await agent.generate({ prompt: askFor(3, question, section) });
+        quotes.push(...quotesIn(found));
+        await agent.announce(SectionRead({ documentId, section: n + 1, of: sections.length }), { name: `${n + 1}` });
+      }
+      agent.emit(ResearchComplete({ documentId, question, quotes, ...costOf(agent.usage()) }));
+    },
+  );
+
+  // The same without an agent: a plain handler, and plain calls of the SDK.
+  const summariser = defineSubscription(
+    "summariser",
+    { on: ResearchComplete, emits: [SummaryGenerated], from: "beginning", order: "none", timeout: "1h" },
+    async ({ data }, ctx) => {
+      const { documentId, question } = data;
+      const parts = durable(ctx, { model, budget: { steps: 5 } });
+      const material = data.quotes.map((quote) => `> ${quote}`).join("\n");
+      const { text: summary } = await generateText({
+        ...parts,
+        prompt: askFor(5, question, material),
+        abortSignal: ctx.signal,
+      });
+      ctx.emit(SummaryGenerated({ documentId, text: summary, ...costOf(await usageOf(ctx)) }));
+    },
+  );
+
+  const factChecker = defineSubscription(
+    "fact-checker",
+    { on: SummaryGenerated, from: "beginning", emits: [FactChecked, FactCheckFailed] },
+    ({ data }, ctx) => {
+      const { documentId } = data;
+      const source = plain(text(documentId));
+      const quotes = quotesIn(data.text);
+      const missing = quotes.filter((quote) => !source.includes(plain(quote)));
+      if (quotes.length === 0) ctx.emit(FactCheckFailed({ documentId, missing, reason: "nothing is quoted" }));
+      else if (missing.length === 0) ctx.emit(FactChecked({ documentId, quotes: quotes.length }));
+      else ctx.emit(FactCheckFailed({ documentId, missing, reason: "the document does not say so" }));
+    },
+  );
+
+  return defineApp({ name: "research", subscriptions: [validate, researcher, summariser, factChecker] });
+
+  function costOf({ calls, usd }: { readonly calls: number; readonly usd: number | "unknown" }) {
+    return { model: model.modelId, modelCalls: calls, usd: usd === "unknown" ? null : usd };
+  }
+}

@@ -1,0 +1,134 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { LanguageModelMiddleware } from "ai";
+import { APICallError } from "ai";
+import type { HandlerContext } from "../app/context.ts";
+import type { StepContext, StepOptions } from "../app/steps.ts";
+import type { InnerStepOptions } from "../runtime/steps.ts";
+import { type Account, accountOf, stepsOf } from "./account.ts";
+import type { ResolvedBudget } from "./budget.ts";
+import { callName } from "./call-name.ts";
+import { RecordedStream, type StreamPart, type StreamResult, withoutBytes } from "./stream.ts";
+import { nothing, plus, type Price, spentOn } from "./usage.ts";
+
+type WrapGenerate = NonNullable<LanguageModelMiddleware["wrapGenerate"]>;
+type Params = Parameters<WrapGenerate>[0]["params"];
+type GenerateResult = Awaited<ReturnType<WrapGenerate>>;
+type Told = Parameters<typeof spentOn>[0];
+
+export interface ModelOptions {
+  readonly name: string;
+  readonly price: Price | undefined;
+  readonly budget: ResolvedBudget | undefined;
+  readonly step: Pick<StepOptions, "retry" | "timeout">;
+}
+
+/** Each call of the model is one step: a remembered answer is given again without asking the provider. */
+export function recording(ctx: HandlerContext, options: ModelOptions): LanguageModelMiddleware {
+  return {
+    specificationVersion: "v4",
+    wrapGenerate: async ({ params, model }) => {
+      const call = await begin(ctx, options, "generate", params);
+      const answer = await call.run(
+        async (step) => withoutTransport(await model.doGenerate(paramsFor(params, step))),
+        (value) => (value as GenerateResult).usage,
+      );
+      return revived(answer as GenerateResult);
+    },
+    wrapStream: async ({ params, model }) => {
+      const call = await begin(ctx, options, "stream", params);
+      const stream = new RecordedStream(AsyncLocalStorage.snapshot());
+      return stream.follow(
+        call.run(
+          async (step) => stream.record(await model.doStream(paramsFor(params, step))),
+          (value) => usageIn((value as { readonly parts: readonly StreamPart[] }).parts),
+        ) as Promise<StreamResult>,
+      );
+    },
+  };
+}
+
+async function begin(
+  ctx: HandlerContext,
+  options: ModelOptions,
+  kind: "generate" | "stream",
+  params: Params,
+): Promise<ModelCall> {
+  const account = accountOf(ctx, options.name);
+  if (account.fault !== undefined) throw account.fault;
+  const { abortSignal: _, headers: __, ...asked } = params;
+  const step = account.numbered(callName(`${options.name}.model`, [kind, asked]));
+  await account.allow(ctx, options.budget, step);
+  return new ModelCall(ctx, account, options, step);
+}
+
+class ModelCall {
+  readonly #ctx: HandlerContext;
+  readonly #account: Account;
+  readonly #options: ModelOptions;
+  readonly #step: string;
+
+  constructor(ctx: HandlerContext, account: Account, options: ModelOptions, step: string) {
+    this.#ctx = ctx;
+    this.#account = account;
+    this.#options = options;
+    this.#step = step;
+  }
+
+  async run(fn: (step: StepContext) => Promise<unknown>, told: (value: unknown) => Told): Promise<unknown> {
+    const steps = stepsOf(this.#ctx);
+    const { env } = steps.host;
+    let beganMs = env.monotonic();
+    const inner: InnerStepOptions = {
+      ...this.#options.step,
+      usage: (value) => {
+        const spent = value === undefined ? nothing : spentOn(told(value), this.#options.price);
+        return this.#account.spend(this.#step, plus(spent, { ...nothing, ms: env.monotonic() - beganMs }));
+      },
+    };
+    try {
+      return await steps.step(
+        this.#step,
+        (step) => {
+          beganMs = env.monotonic();
+          return fn(step);
+        },
+        inner,
+      );
+    } catch (error) {
+      throw APICallError.isInstance(error) && error.isRetryable ? final(error) : error;
+    }
+  }
+}
+
+/** The SDK repeats what it takes for retryable: a second call behind the step's back. The delivery is tried again instead. */
+function final(cause: APICallError): APICallError {
+  const { message, url, requestBodyValues, statusCode, responseHeaders, responseBody, data } = cause;
+  const facts = { message, url, requestBodyValues, cause, isRetryable: false, data };
+  return new APICallError({
+    ...facts,
+    ...(statusCode === undefined ? {} : { statusCode }),
+    ...(responseHeaders === undefined ? {} : { responseHeaders }),
+    ...(responseBody === undefined ? {} : { responseBody }),
+  });
+}
+
+function paramsFor(params: Params, { signal }: StepContext): Params {
+  const { abortSignal } = params;
+  return { ...params, abortSignal: abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]) };
+}
+
+/** Of the answer, without how it came: requests may hold what is not to be kept. */
+function withoutTransport(given: GenerateResult): GenerateResult {
+  const { request: _, response, ...rest } = given;
+  const answer = { ...rest, content: rest.content.map(withoutBytes) };
+  if (response === undefined) return answer;
+  const { body: __, headers: ___, ...metadata } = response;
+  return { ...answer, response: metadata };
+}
+function revived(answer: GenerateResult): GenerateResult {
+  const at = answer.response?.timestamp;
+  return at === undefined ? answer : { ...answer, response: { ...answer.response, timestamp: new Date(at) } };
+}
+function usageIn(parts: readonly StreamPart[]): Told {
+  return parts.findLast((part) => part.type === "finish")?.usage;
+}
