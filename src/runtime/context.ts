@@ -65,6 +65,9 @@ export class DeliveryContext implements HandlerContext {
   get mode(): "live" | "backfill" | "replay" | "redrive" {
     return this.#delivery.redriven ? "redrive" : "live";
   }
+  get isOver(): boolean {
+    return this.#ended !== undefined;
+  }
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();

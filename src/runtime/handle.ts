@@ -81,6 +81,9 @@ function begin(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, run: n
     return desk.finished(attempt, { kind: "non-retryable", error: stateless(desk, event) }, undefined);
   desk.loadState(key).then(
     (text) => {
+      // Lost or given up while the state was on its way: the handler is not called for nothing.
+      if (context.isOver)
+        return desk.finished(attempt, thrown(attempt, context.signal.reason, desk.host.now()), undefined);
       context.loadState(key, text);
       go();
     },
