@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { LanguageModelMiddleware } from "ai";
 import { APICallError } from "ai";
 import type { HandlerContext } from "../app/context.ts";
@@ -36,7 +35,7 @@ export function recording(ctx: HandlerContext, options: ModelOptions): LanguageM
     },
     wrapStream: async ({ params, model }) => {
       const call = await begin(ctx, options, "stream", params);
-      const stream = new RecordedStream(AsyncLocalStorage.snapshot());
+      const stream = new RecordedStream();
       return stream.follow(
         call.run(
           async (step) => stream.record(await model.doStream(paramsFor(params, step))),

@@ -9,24 +9,20 @@ export interface StreamResult {
 }
 
 /**
- * A model's stream that is recorded while it is shown. Text is shown as it comes; tool calls and the end only when the
- * answer is remembered, since the SDK runs a tool as soon as it sees the call.
+ * A model's stream that is recorded while it is shown. It is shown as it comes, but for its end, which comes when the
+ * answer is remembered: the SDK runs the tools then.
  */
 export class RecordedStream {
   readonly #stream: ReadableStream<StreamPart>;
   readonly #opened = Promise.withResolvers<void>();
-  /** The surroundings of the reader: it must not seem to run inside the step. */
-  readonly #outside: <R>(run: () => R) => R;
   #controller!: ReadableStreamDefaultController<StreamPart>;
   #runs = 0;
   /** As they came, where they came in this run. */
   #parts: readonly StreamPart[] | undefined;
   #shown = 0;
-  #isHolding = false;
   #isGone = false;
 
-  constructor(outside: <R>(run: () => R) => R) {
-    this.#outside = outside;
+  constructor() {
     this.#stream = new ReadableStream<StreamPart>({
       start: (controller) => void (this.#controller = controller),
       cancel: () => void (this.#isGone = true),
@@ -49,13 +45,12 @@ export class RecordedStream {
     return { parts: joined(parts.map(withoutBytes)) };
   }
   #show(part: StreamPart): void {
-    this.#isHolding ||= part.type === "tool-call" || part.type === "finish" || part.type === "tool-approval-request";
-    if (this.#isHolding) return;
+    if (part.type === "finish") return;
     this.#shown++;
     this.#enqueue(part);
   }
   #enqueue(part: StreamPart): void {
-    if (!this.#isGone) this.#outside(() => this.#controller.enqueue(part));
+    if (!this.#isGone) this.#controller.enqueue(part);
   }
 
   /** Gives the stream as soon as it is open; what was not shown comes when the step is done. */
@@ -64,11 +59,11 @@ export class RecordedStream {
       ({ parts }) => {
         this.#opened.resolve();
         for (const part of this.#parts?.slice(this.#shown) ?? parts) this.#enqueue(revived(part));
-        if (!this.#isGone) this.#outside(() => this.#controller.close());
+        if (!this.#isGone) this.#controller.close();
       },
       (error: unknown) => {
         this.#opened.reject(error);
-        if (!this.#isGone) this.#outside(() => this.#controller.error(error));
+        if (!this.#isGone) this.#controller.error(error);
       },
     );
     await this.#opened.promise;

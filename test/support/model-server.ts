@@ -22,8 +22,8 @@ export interface Answer {
   readonly when?: Promise<void>;
   /** Streams only: the rest comes when this does. */
   readonly rest?: Promise<void>;
-  /** Streams only: the connection ends in the middle of the text, or behind the tool calls. */
-  readonly cut?: "text" | "tools";
+  /** Streams only: the connection ends in the middle of the text. */
+  readonly cut?: true;
 }
 /** `nth`: how often exactly this was asked, from 1. */
 export type Script = (messages: readonly Message[], nth: number) => Answer;
@@ -117,15 +117,11 @@ async function streamed(response: ServerResponse, answer: Answer, n: number): Pr
   for (const [i, word] of words.entries()) {
     if (i > 0 && i === Math.ceil(words.length / 2)) {
       await answer.rest;
-      if (answer.cut === "text") return void response.destroy();
+      if (answer.cut) return void response.destroy();
     }
     send({ role: "assistant", content: word });
   }
   for (const call of toolCalls(answer, n)) send({ tool_calls: [call] });
-  if (answer.cut === "tools") {
-    await answer.rest;
-    return void response.destroy();
-  }
   send({}, finishOf(answer), usageOf(answer));
   response.end("data: [DONE]\n\n");
 }
