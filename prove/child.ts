@@ -26,6 +26,7 @@ export interface Exit {
 /** A script of prove/ in a process of its own. It talks in JSON lines on stdout; stderr is kept, and shown if asked. */
 export class Child {
   readonly #process: ChildProcess;
+  readonly #isGroup: boolean;
   readonly #hear: (said: unknown) => void;
   readonly #errors: string[] = [];
   /** Resolves when it has ended and all it said was heard. */
@@ -45,7 +46,9 @@ export class Child {
     ];
     // Most of a start is reading and stripping the sources: a cache makes room for more cycles a second.
     const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "factlog-prove-cache"), ...options.env };
-    this.#process = spawn(command, rest, { stdio: ["pipe", "pipe", "pipe"], env });
+    // A tracer that is killed leaves its process behind: both are a group, which is killed whole.
+    this.#isGroup = options.under !== undefined;
+    this.#process = spawn(command, rest, { stdio: ["pipe", "pipe", "pipe"], env, detached: this.#isGroup });
     this.#process.stdin?.on("error", () => {});
     if (this.#process.stdout !== null) createInterface({ input: this.#process.stdout }).on("line", this.#line);
     if (this.#process.stderr !== null)
@@ -85,6 +88,11 @@ export class Child {
     this.#process.stdin?.end();
   }
   kill(signal: NodeJS.Signals = "SIGKILL"): void {
-    this.#process.kill(signal);
+    if (!this.#isGroup || this.#process.pid === undefined) return void this.#process.kill(signal);
+    try {
+      process.kill(-this.#process.pid, signal);
+    } catch {
+      // All of them have ended.
+    }
   }
 }

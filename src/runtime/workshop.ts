@@ -125,6 +125,8 @@ export class Workshop {
       each.runner.start();
     }
     await this.#session.round();
+    // Failed while it began: what begins below would be ended by nobody.
+    if (this.#failed !== undefined) throw this.#failed;
     this.#waking ??= this.#wakeReaders();
     if (log.capabilities.totalOrder) {
       this.#signals ??= new Signals({

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { EngineHandle } from "../../src/engine/engine.ts";
 import { type Env, realEnv } from "../../src/env.ts";
-import { defineApp, defineSubscription } from "../../src/index.ts";
+import { defineApp, defineSubscription, FactlogError } from "../../src/index.ts";
 import { limits } from "../../src/limits.ts";
 import { engines, open, Order } from "./support.ts";
 
@@ -37,6 +38,25 @@ for (const { name, fresh } of engines) {
     await log.drain(defineApp({ name: "t", subscriptions: [reader] }), { timeout: "20s" });
     const worker = await log.work(defineApp({ name: "t", subscriptions: [reader] }));
     await worker.stop();
+    await log.close();
+    assert.deepEqual([...timers.values()], []);
+  });
+
+  test(`${name}: a store that fails while a worker begins is told by the one that began it, and leaves no timer`, async () => {
+    const { env, timers } = countingEnv();
+    const store = fresh();
+    const failing: EngineHandle = {
+      identity: store.identity,
+      open: async (given) => {
+        const engine = await store.open(given);
+        engine.ledger.lease = () => Promise.reject(new FactlogError("STORE_FAILED", "the disk is broken."));
+        return engine;
+      },
+    };
+    const reader = defineSubscription("reader", { on: Order, from: "beginning" }, () => {});
+    const log = await open(failing, { env });
+    const app = defineApp({ name: "t", subscriptions: [reader] });
+    await assert.rejects(log.work(app), { code: "STORE_FAILED" });
     await log.close();
     assert.deepEqual([...timers.values()], []);
   });
