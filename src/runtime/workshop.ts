@@ -126,7 +126,7 @@ export class Workshop {
     }
     await this.#session.round();
     // Failed while it began: what begins below would be ended by nobody.
-    if (this.#failed !== undefined) throw this.#failed;
+    if (this.#failed !== undefined) await this.failure;
     this.#waking ??= this.#wakeReaders();
     if (log.capabilities.totalOrder) {
       this.#signals ??= new Signals({
