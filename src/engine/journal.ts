@@ -99,3 +99,36 @@ export function waitOf(text: string): Wait {
     about: wait.about,
   };
 }
+
+/** States of a step by the number that SQL engines store */
+const stepStates: readonly StepState[] = ["started", "done", "failed", "waiting"];
+
+/** A step as SQL engines store it. */
+export type StepCells = [
+  name: string,
+  state: number,
+  version: string,
+  attempts: number,
+  atMs: number,
+  value: string | null,
+  bytes: number,
+  usage: string | null,
+  wait: string | null,
+  found: string,
+];
+
+export function stepOf(cells: StepCells): StepRecord {
+  const [name, state, version, attempts, atMs, value, bytes, usage, wait, found] = cells;
+  return {
+    name,
+    state: stepStates[state]!,
+    version,
+    attempts,
+    atMs,
+    value: value ?? undefined,
+    bytes,
+    usage: usage ?? undefined,
+    wait: wait === null ? undefined : waitOf(wait),
+    found: JSON.parse(found) as number[],
+  };
+}

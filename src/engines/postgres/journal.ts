@@ -2,9 +2,9 @@ import { limits } from "../../limits.ts";
 import {
   type Signal,
   type StepRecord,
-  type StepState,
   type WaitKind,
-  waitOf,
+  stepOf,
+  type StepCells,
   type WaitRecord,
 } from "../../engine/journal.ts";
 import type { DeliveryRef } from "../../engine/ledger.ts";
@@ -12,22 +12,8 @@ import { Lost } from "./connection.ts";
 import { unknownOutcome } from "./postgres-error.ts";
 import type { Store } from "./store.ts";
 
-const states: readonly StepState[] = ["started", "done", "failed", "waiting"];
-
 const columns = `s.name, s.state, s.version, s.attempts, s.at_ms,
   CASE WHEN s.bytes <= ${limits.stepInlineBytes} THEN s.value END, s.bytes, s.usage, s.wait::text, s.found::text`;
-type StepCells = [
-  name: string,
-  state: number,
-  version: string,
-  attempts: number,
-  atMs: number,
-  value: string | null,
-  bytes: number,
-  usage: string | null,
-  wait: string | null,
-  found: string,
-];
 
 /** What is asked about steps; they are written by the functions `record` and `answer`. */
 export class Steps {
@@ -42,7 +28,7 @@ export class Steps {
       `SELECT ${columns} FROM S.step s WHERE s.sub = $1 AND s.slot = $2 AND s.position = $3 AND s.scope = $4 ORDER BY s.name`,
     );
     const rows = await this.#store.read((run) => run<StepCells>(text, placeOf(delivery, scope), "steps"));
-    return rows.map(toRecord);
+    return rows.map(stepOf);
   }
 
   async value(delivery: DeliveryRef, scope: number, name: string): Promise<string | undefined> {
@@ -85,25 +71,9 @@ export class Steps {
     return rows.map(([sub, gen, slot, position, scope, ...step]) => ({
       delivery: { sub, gen, slot, position },
       scope,
-      step: toRecord(step),
+      step: stepOf(step),
     }));
   }
 }
 
 const placeOf = ({ sub, slot, position }: DeliveryRef, scope: number): number[] => [sub, slot, position, scope];
-
-function toRecord(cells: StepCells): StepRecord {
-  const [name, state, version, attempts, atMs, value, bytes, usage, wait, found] = cells;
-  return {
-    name,
-    state: states[state]!,
-    version,
-    attempts,
-    atMs,
-    value: value ?? undefined,
-    bytes,
-    usage: usage ?? undefined,
-    wait: wait === null ? undefined : waitOf(wait),
-    found: JSON.parse(found) as number[],
-  };
-}

@@ -7,7 +7,8 @@ import {
   type StepState,
   type Wait,
   type WaitKind,
-  waitOf,
+  stepOf,
+  type StepCells,
   type WaitRecord,
 } from "../../engine/journal.ts";
 import type { DeliveryRef } from "../../engine/ledger.ts";
@@ -16,24 +17,11 @@ import type { Database } from "./database.ts";
 import type { RowHead, Rows } from "./rows.ts";
 
 /** Numbers of the states in `factlog_step`; the index over it names the last one. */
-const states: readonly StepState[] = ["started", "done", "failed", "waiting"];
 const stateNumber: Readonly<Record<StepState, number>> = { started: 0, done: 1, failed: 2, waiting: 3 };
 
 const ofDelivery = "sub = ? AND slot = ? AND position = ? AND scope = ?";
 const columns = `name, state, version, attempts, at_ms, CASE WHEN bytes <= ${limits.stepInlineBytes} THEN value END, bytes,
   usage, wait, found`;
-type StepCells = [
-  name: string,
-  state: number,
-  version: string,
-  attempts: number,
-  atMs: number,
-  value: string | null,
-  bytes: number,
-  usage: string | null,
-  wait: string | null,
-  found: string,
-];
 type PlaceCells = [sub: number, slot: number, position: number, scope: number];
 
 function prepare(db: Database) {
@@ -88,7 +76,7 @@ export class Steps {
   }
 
   of(delivery: DeliveryRef, scope: number): readonly StepRecord[] {
-    return this.#sql.all.all(...placeOf(delivery, scope)).map(toRecord);
+    return this.#sql.all.all(...placeOf(delivery, scope)).map(stepOf);
   }
 
   value(delivery: DeliveryRef, scope: number, name: string): string | undefined {
@@ -103,7 +91,7 @@ export class Steps {
   move({ delivery, name, to, atMs }: StepChange, scope: number): string | undefined {
     const place = [...placeOf(delivery, scope), name] as const;
     const known = this.#sql.one.get(...place);
-    const before = known === undefined ? undefined : toRecord(known);
+    const before = known === undefined ? undefined : stepOf(known);
     if (before?.state === "done") return this.value(delivery, scope, name);
     this.#awaitNoMore(place, before?.wait);
     if (to.state === "dropped") {
@@ -137,7 +125,7 @@ export class Steps {
         this.#sql.awaitsNoMore.run(type, key, ...place);
         continue;
       }
-      const step = toRecord(this.#sql.one.get(...place)!);
+      const step = stepOf(this.#sql.one.get(...place)!);
       const found = [...new Set([...step.found, position])].toSorted((a, b) => a - b).slice(0, limits.foundMax);
       this.#sql.found.run(JSON.stringify(found), ...place);
       this.#rows.wake(row);
@@ -151,7 +139,7 @@ export class Steps {
     const place = [...placeOf(delivery, scope), name] as const;
     const cells = this.#sql.one.get(...place);
     if (cells === undefined) throw notThere(`the approval ${name}`);
-    const step = toRecord(cells);
+    const step = stepOf(cells);
     const row = this.#rowOf(placeOf(delivery, scope));
     if (step.state !== "waiting" || step.wait?.kind !== "approval" || row === undefined) {
       throw new FactlogError("CONFLICT", `${name} was answered already, or has expired: look again.`);
@@ -168,7 +156,7 @@ export class Steps {
     return this.#sql.waits.all(kind, ...from, limit).map(([sub, gen, slot, position, scope, ...step]) => ({
       delivery: { sub, gen, slot, position },
       scope,
-      step: toRecord(step),
+      step: stepOf(step),
     }));
   }
 
@@ -185,19 +173,3 @@ export class Steps {
 }
 
 const placeOf = ({ sub, slot, position }: DeliveryRef, scope: number): PlaceCells => [sub, slot, position, scope];
-
-function toRecord(cells: StepCells): StepRecord {
-  const [name, state, version, attempts, atMs, value, bytes, usage, wait, found] = cells;
-  return {
-    name,
-    state: states[state]!,
-    version,
-    attempts,
-    atMs,
-    value: value ?? undefined,
-    bytes,
-    usage: usage ?? undefined,
-    wait: wait === null ? undefined : waitOf(wait),
-    found: JSON.parse(found) as number[],
-  };
-}
