@@ -117,10 +117,10 @@ export function start(t: TestContext, args: readonly string[], { cwd, env = {}, 
 /** Why there is no terminal to be had here, or false. */
 export const noPty: string | false = spawnSync("script", ["--version"]).error === undefined ? false : "no `script`";
 
-/** The same on a pseudo-terminal, whose other end the test holds. */
+/** The same on a pseudo-terminal, whose other end the test holds: in the shell's place, or Ctrl-C would end the shell. */
 export function startOnTerminal(t: TestContext, args: readonly string[], { cwd }: RunOptions): Running {
   const command = [process.execPath, "--conditions=@factlog/source", main, ...args].map((each) => `'${each}'`);
-  const child = spawn("script", ["--quiet", "--return", "--command", command.join(" "), "/dev/null"], {
+  const child = spawn("script", ["--quiet", "--return", "--command", `exec ${command.join(" ")}`, "/dev/null"], {
     cwd,
     env: { ...process.env, NODE_COMPILE_CACHE: compileCache, FACTLOG_URL: "" },
     stdio: "pipe",
