@@ -7,8 +7,6 @@ import type { TestContext } from "node:test";
 import { appTemplate } from "../../src/cli/app-template.ts";
 
 const main = resolve("src/cli/main.ts");
-/** Spares most of the time of a start: these tests start some hundred processes. */
-const compileCache = join(tmpdir(), "factlog-compile-cache");
 /** A fact that has not been printed for this long will not come. */
 const factMaxMs = 60_000;
 
@@ -106,7 +104,7 @@ export class Running {
 export function start(t: TestContext, args: readonly string[], { cwd, env = {}, input }: RunOptions): Running {
   const child = spawn(process.execPath, ["--conditions=@factlog/source", main, ...args], {
     cwd,
-    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, FACTLOG_URL: "", ...env },
+    env: { ...process.env, FACTLOG_URL: "", ...env },
     stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
   if (input !== undefined) child.stdin?.end(input);
@@ -122,7 +120,7 @@ export function startOnTerminal(t: TestContext, args: readonly string[], { cwd }
   const command = [process.execPath, "--conditions=@factlog/source", main, ...args].map((each) => `'${each}'`);
   const child = spawn("script", ["--quiet", "--return", "--command", `exec ${command.join(" ")}`, "/dev/null"], {
     cwd,
-    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, FACTLOG_URL: "" },
+    env: { ...process.env, FACTLOG_URL: "" },
     stdio: "pipe",
   });
   t.after(() => child.kill("SIGKILL"));
