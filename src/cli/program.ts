@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addApprovals } from "./commands/approvals.ts";
+import { addBackup, addRestore } from "./commands/backup.ts";
 import { addDead } from "./commands/dead.ts";
 import { addDelayed } from "./commands/delayed.ts";
 import { addDemo } from "./commands/demo.ts";
@@ -44,6 +45,8 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addDelayed,
     addApprovals,
     addDoctor,
+    addBackup,
+    addRestore,
   ]) {
     add(program, finish);
   }
