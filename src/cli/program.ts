@@ -7,6 +7,8 @@ import { addDelayed } from "./commands/delayed.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDev } from "./commands/dev.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addExport } from "./commands/export.ts";
+import { addImport } from "./commands/import.ts";
 import { addInit } from "./commands/init.ts";
 import { addPublish } from "./commands/publish.ts";
 import { addStart } from "./commands/start.ts";
@@ -47,6 +49,8 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addDoctor,
     addBackup,
     addRestore,
+    addExport,
+    addImport,
   ]) {
     add(program, finish);
   }
