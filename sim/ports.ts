@@ -1,4 +1,5 @@
 import type { Journal } from "../src/engine/journal.ts";
+import type { Projections } from "../src/engine/projections.ts";
 import type { Timetable } from "../src/engine/timetable.ts";
 import type { Engine, EngineHandle } from "../src/engine/engine.ts";
 import type { EventLog, ReadPage, ReadRequest } from "../src/engine/event-log.ts";
@@ -54,7 +55,7 @@ class Line {
   }
 
   call<T>(
-    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable | keyof Journal,
+    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable | keyof Journal | keyof Projections,
     act: () => Promise<T>,
     seen?: (result: T) => void,
   ): Promise<T> {
@@ -205,6 +206,10 @@ function wrapLedger(ledger: Ledger, line: Line): Ledger {
     states: (sub, keys) => line.call("states", () => ledger.states(sub, keys)),
     outbox: (limit) => line.call("outbox", () => ledger.outbox(limit)),
     command: (command) => line.call("command", () => ledger.command(command)),
+    projections: () => line.call("projections", () => ledger.projections()),
+    tableName: (table, generation, within) => ledger.tableName(table, generation, within),
+    generation: (act) => line.call("generation", () => ledger.generation(act)),
+    query: (statement) => line.call("query", () => ledger.query(statement)),
     tally: () => line.call("tally", () => ledger.tally()),
     close: () => ledger.close(),
   };

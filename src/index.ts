@@ -12,6 +12,13 @@ export type {
 } from "./app/context.ts";
 export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
 export type { Approval, ApprovalRequest, Jsonified, StepContext, StepOptions, WaitForOptions } from "./app/steps.ts";
+export {
+  defineProjection,
+  type Projection,
+  type ProjectionContext,
+  type ProjectionOptions,
+  type Tables,
+} from "./app/projection.ts";
 export { sql, type Statement } from "./app/sql.ts";
 export type { HandlerResult, Store, TxOf } from "./app/store.ts";
 export {

@@ -56,6 +56,8 @@ export class Runner implements SlotOwner {
   readonly heldBound: HeldBound;
   /** The subscription stands still until an operator acts (`onExhausted: "stop"`), or for a newer deployment. */
   halted = false;
+  /** It fills tables that nobody looks at yet: others go before it. */
+  isRebuild = false;
   deliveries = 0;
   dead = 0;
 
@@ -403,6 +405,11 @@ export class Runner implements SlotOwner {
   }
   #detach({ delivery }: Attempt): void {
     if (delivery.row === undefined && !delivery.settled && !delivery.slot.dropped) this.#settlements.detach(delivery);
+  }
+
+  /** What it has done is to be known at once, mere reading too. */
+  urge(): void {
+    for (const slot of this.slots.values()) if (!slot.leaving) this.world.settler.urge(slot, this);
   }
 
   // ── the end ──

@@ -63,7 +63,7 @@ export class Store {
   }
 
   /** Reads; made again where the connection was lost. */
-  read<T>(work: (run: Run) => Promise<T>): Promise<T> {
+  read<T>(work: (run: Run, client: Client) => Promise<T>): Promise<T> {
     return this.repeat(this.#reader(), work);
   }
 
