@@ -111,9 +111,14 @@ function final(cause: APICallError): APICallError {
   });
 }
 
-function paramsFor(params: Params, { signal }: StepContext): Params {
-  const { abortSignal } = params;
-  return { ...params, abortSignal: abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]) };
+/** A provider that honours the key answers a call that was in flight when a process died without being paid twice. */
+function paramsFor(params: Params, { signal, idempotencyKey }: StepContext): Params {
+  const { abortSignal, headers } = params;
+  return {
+    ...params,
+    headers: { "idempotency-key": idempotencyKey, ...headers },
+    abortSignal: abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]),
+  };
 }
 
 /** Of the answer, without how it came: requests may hold what is not to be kept. */
