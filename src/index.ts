@@ -46,6 +46,8 @@ export type { Page, PageOptions } from "./runtime/page.ts";
 export type { ReadOptions } from "./runtime/read.ts";
 export { run, type RunOptions } from "./runtime/run.ts";
 export { currentStep } from "./runtime/steps.ts";
+export type { RedriveFrom } from "./runtime/redrive-from.ts";
 export type { Trace, TraceDelivery, TraceNode } from "./runtime/trace.ts";
+export type { StepUsage, TraceStep } from "./runtime/trace-steps.ts";
 export type { LogAddress } from "./runtime/url.ts";
 export type { DrainSummary, Worker, WorkOptions } from "./runtime/worker.ts";

@@ -84,6 +84,8 @@ export const limits = {
   lagPagesMax: 10,
   /** Events shown of one correlation: the ledger is asked about each by itself. */
   traceEventsMax: 1_000,
+  /** Steps shown of one delivery. */
+  traceStepsMax: 1_000,
   /** Rates are those of this long. */
   rateWindowMs: 10_000,
   /** Error rates need more: failures are rarer. */

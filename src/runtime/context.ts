@@ -237,6 +237,7 @@ export class DeliveryContext implements HandlerContext {
   end(code: Ended): void {
     if (this.#ended !== undefined) return;
     this.#ended = code;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     this.#controller?.abort(reason(code));
   }
 
