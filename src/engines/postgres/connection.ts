@@ -59,6 +59,10 @@ export class Connection {
     this.#options = options;
   }
 
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** Connects without retrying: for the first look at a server. */
   async reach(): Promise<void> {
     await this.#queue(async () => {

@@ -1,12 +1,15 @@
 /** Connections end at any moment: what was acknowledged is there, what was not is there once or never. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { effects, event, progress, readAll } from "../../../src/conformance/build.ts";
+import { test, type TestContext } from "node:test";
+import { effects, event, progress, readAll, row } from "../../../src/conformance/build.ts";
 import { subjectOf } from "../../../src/conformance/index.ts";
 import { scene, Worker } from "../../../src/conformance/worker.ts";
 import { hasCode } from "../../../src/errors.ts";
-import { realEnv } from "../../../src/env.ts";
+import { pause, realEnv } from "../../../src/env.ts";
+import { limits } from "../../../src/limits.ts";
+import { fastEnv } from "../../runtime/support.ts";
 import { sql } from "../../support/postgres.ts";
+import { Wire } from "../../support/postgres/wire.ts";
 import { backends, blocked, openEngine, place, terminate } from "./support.ts";
 
 test("an idle connection that ends is made again, and nobody notices", async (t) => {
@@ -85,6 +88,34 @@ test("a settle that was committed while its answer was lost is answered, not mad
   assert.equal(second[0]![0], first[0]![0]);
   const [tally] = await worker.ledger.tally();
   assert.equal(tally!.slots[lease.slot]!.matched, 2);
+});
+
+/** The store through a wire, on a clock on which the wait for a lost server is short. */
+async function wired(t: TestContext) {
+  const where = await place(t);
+  const wire = await Wire.to(where.url);
+  t.after(() => wire.close());
+  const handle = where.handle({ slots: 4, url: wire.through(where.url) });
+  const env = fastEnv(20);
+  const subject = subjectOf({ ...handle, open: () => handle.open(env) });
+  t.after(() => subject.close());
+  t.after(() => wire.mend());
+  return { where, wire, env, subject };
+}
+
+test("a settle that was committed before the server was gone for long is not made a second time", async (t) => {
+  const { wire, env, subject } = await wired(t);
+  const { worker, ledger, lease } = await scene(subject);
+  const answered = wire.cutBeforeAnswerTo("one flush or another");
+  const key = "one flush or another";
+  const settled = worker.settle(progress(lease, { low: 7, outcomes: { done: 1 }, insert: [row(9, { key })] }));
+  await answered;
+  await pause(env, 2 * limits.busyMaxMs);
+  wire.mend();
+  assert.equal((await settled).status, "ok");
+  const [tally] = await ledger.tally();
+  assert.equal(tally!.slots[lease.slot]!.matched, 2);
+  assert.equal(tally!.rows.ready, 1);
 });
 
 test("a process whose hub is cut for a moment is not taken for dead by itself, and its lock comes back", async (t) => {
