@@ -196,6 +196,8 @@ const settings: string = [
   "SET default_transaction_isolation = 'read committed'",
   "SET client_min_messages = error",
   "SET plan_cache_mode = auto",
+  // Our statements touch few rows, and say so to no planner without statistics: it would compile them each time.
+  "SET jit = off",
 ].join("; ");
 
 function runOn(client: Client): Run {

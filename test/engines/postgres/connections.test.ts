@@ -1,16 +1,16 @@
 /** Connections end at any moment: what was acknowledged is there, what was not is there once or never. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { effects, event, progress, readAll, row } from "../../../src/conformance/build.ts";
+import { effects, event, everySlot, progress, readAll, row, spread } from "../../../src/conformance/build.ts";
 import { subjectOf } from "../../../src/conformance/index.ts";
 import { scene, Worker } from "../../../src/conformance/worker.ts";
 import { hasCode } from "../../../src/errors.ts";
 import { pause, realEnv } from "../../../src/env.ts";
 import { limits } from "../../../src/limits.ts";
-import { fastEnv } from "../../runtime/support.ts";
+import { eventually, fastEnv } from "../../runtime/support.ts";
 import { sql } from "../../support/postgres.ts";
 import { Wire } from "../../support/postgres/wire.ts";
-import { backends, blocked, openEngine, place, terminate } from "./support.ts";
+import { backends, blocked, closeEngine, openEngine, place, terminate } from "./support.ts";
 
 test("an idle connection that ends is made again, and nobody notices", async (t) => {
   const where = await place(t);
@@ -130,4 +130,29 @@ test("a process whose hub is cut for a moment is not taken for dead by itself, a
   while (gone && realEnv.monotonic() < untilMs) gone = (await worker.lease()).sessions[0]!.gone;
   assert.equal(gone, false);
   assert.notEqual((await backends(where, "hub"))[0], pid);
+});
+
+test("a page of a long backlog reads no more than itself, whatever the planner knows of the table", async (t) => {
+  const where = await place(t);
+  const { log } = await openEngine(t, where);
+  const count = 3_000;
+  await log.append(spread(count));
+  const engine = await where.handle().open(realEnv);
+  for (let at = 0; at < 1_000; at += 100) {
+    const page = await engine.log.read({
+      after: everySlot(engine.log, at),
+      types: new Set(["Placed"]),
+      limit: 100,
+      scanMax: 100_000,
+    });
+    assert.equal(page.events.length, 100);
+  }
+  await closeEngine(engine);
+  const reads = async (): Promise<number> => {
+    const text = `SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_all_tables WHERE relid = '${where.schema}.event'::regclass`;
+    return Number((await sql<[string]>(where.url, text))[0]![0]);
+  };
+  // A backend tells what it has read when it ends.
+  await eventually("the reads are told of", async () => (await reads()) > 0);
+  assert.ok((await reads()) < count, `${await reads()} rows were read for 1,000`);
 });
