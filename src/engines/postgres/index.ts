@@ -2,6 +2,7 @@ import { FactlogError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Engine, EngineHandle } from "../../engine/engine.ts";
 import { PostgresLog } from "./event-log.ts";
+import { horizonOf } from "./horizon.ts";
 import { inspect } from "./inspect.ts";
 import { PostgresLedger } from "./ledger.ts";
 import { parseLocation } from "./location.ts";
@@ -52,5 +53,6 @@ function engineOf(store: Store): Engine {
     ledger: new PostgresLedger(store, { sharesLog: true, slots: store.identity.slots }),
     description: `${store.location.shown}  durable (synchronous_commit)`,
     inspect: () => inspect(store),
+    horizon: () => store.read((run) => horizonOf(run)),
   };
 }
