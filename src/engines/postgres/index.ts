@@ -52,6 +52,7 @@ function engineOf(store: Store): Engine {
     log: new PostgresLog(store),
     ledger: new PostgresLedger(store, { sharesLog: true, slots: store.identity.slots }),
     description: `${store.location.shown}  durable (synchronous_commit)`,
+    deltas: store.deltas,
     inspect: () => inspect(store),
     horizon: () => store.read((run) => horizonOf(run)),
   };
