@@ -1,4 +1,3 @@
-import { FactlogError } from "../../errors.ts";
 import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import type {
@@ -34,6 +33,7 @@ import { Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
 import { Tallies } from "./tally.ts";
 import { Timetable } from "./timetable.ts";
+import { Transactor } from "./transact.ts";
 
 /**
  * The ledger over one file. FULL: what appends events, makes deliveries dead, obeys operators, joins or takes over.
@@ -52,6 +52,7 @@ export class SqliteLedger implements Ledger {
   readonly #steps: Steps;
   readonly #delays: Delays;
   readonly #timetable: Timetable;
+  readonly #transactor: Transactor;
   #closing: Promise<void> | undefined;
 
   constructor(store: Store, options: { readonly sharesLog: boolean; readonly slots: number }) {
@@ -65,6 +66,7 @@ export class SqliteLedger implements Ledger {
     this.#steps = new Steps(db, rows);
     const parts = { rows, counters, effects, steps: this.#steps };
     this.#recorder = new Recorder(store, parts);
+    this.#transactor = new Transactor(store, parts);
     this.#leases = new Leases(store, rows);
     this.#commands = new Commands(db, parts, options.slots);
     this.#queries = new Queries(store);
@@ -74,7 +76,7 @@ export class SqliteLedger implements Ledger {
     this.capabilities = {
       sharesLog: options.sharesLog,
       writes: true,
-      transactions: "none",
+      transactions: "sqlite",
       instantDeath: store.locks !== undefined,
     };
     store.use();
@@ -104,11 +106,13 @@ export class SqliteLedger implements Ledger {
   }
 
   async bind(source: TransactionSource): Promise<void> {
-    throw notHere(source);
+    this.#transactor.bind(source);
   }
 
-  async transact(_session: number, { source }: Transact): Promise<Transacted> {
-    throw notHere(source);
+  async transact(session: number, request: Transact): Promise<Transacted> {
+    this.#requireOpen();
+    this.#transactor.bind(request.source);
+    return this.#transactor.run(session, request);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
@@ -218,11 +222,4 @@ export class SqliteLedger implements Ledger {
     if (this.#closing !== undefined) throw closed(this.#store.location.path);
     this.#store.requireSound();
   }
-}
-
-function notHere({ name }: TransactionSource): FactlogError {
-  return new FactlogError(
-    "NOT_SUPPORTED",
-    `an SQLite ledger settles in no transaction of ${name}: use ctx.write, which commits with the settle, or a PostgreSQL log.`,
-  );
 }
