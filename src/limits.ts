@@ -127,6 +127,16 @@ export const limits = {
   stepBytesMax: 16_777_216,
   /** Facts that a wait remembers before its handler looks. */
   foundMax: 1_000,
+  /** The body of one entry of the register, UTF-8 bytes. */
+  entryBytesMax: 16_384,
+  /** Access tokens of one log: all are held in memory by each server. */
+  tokensMax: 1_000,
+  /** A server looks at the tokens again after this long: a revoked one works no longer than that. */
+  tokensLookMs: 1_000,
+  /** When a token was last used is written down so often at most. */
+  tokenUsedMs: 60_000,
+  /** Event streams open in one process for one token. */
+  tokenStreamsMax: 100,
   /** Entries of one page of a list (events, dead letters), and where nobody says. */
   listMax: 1_000,
   listDefault: 100,
