@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { FactlogError } from "../errors.ts";
+import { covers } from "../event/pattern.ts";
 
 /** What a caller may see and do. `*` in a scope stands for anything: `publish:Order*`, `read:*`, `*`. */
 export interface Access {
@@ -15,23 +16,7 @@ export interface Access {
 export const localAccess: Access = Object.freeze({ scopes: Object.freeze(["*"]) });
 
 export function allows(access: Access, scope: string): boolean {
-  return access.scopes.some((granted) => matches(granted, scope));
-}
-
-/** Whether `pattern` with its `*` covers `text`: linear in both, whatever they are. */
-function matches(pattern: string, text: string): boolean {
-  const [head = "", ...rest] = pattern.split("*");
-  const tail = rest.pop();
-  if (tail === undefined) return pattern === text;
-  if (!text.startsWith(head) || text.length < head.length + tail.length || !text.endsWith(tail)) return false;
-  let at = head.length;
-  const end = text.length - tail.length;
-  for (const part of rest) {
-    const found = text.indexOf(part, at);
-    if (found === -1 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
+  return access.scopes.some((granted) => covers(granted, scope));
 }
 
 export function requireScope(access: Access, scope: string): void {
