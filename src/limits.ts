@@ -135,8 +135,10 @@ export const limits = {
   tokensLookMs: 1_000,
   /** When a token was last used is written down so often at most. */
   tokenUsedMs: 60_000,
-  /** Event streams open in one process for one token. */
-  tokenStreamsMax: 100,
+  /** Requests of one token that one process answers. */
+  tokenRequestsPerSecond: 10_000,
+  /** Event streams open in one process for one caller. */
+  callerStreamsMax: 100,
   /** Entries of one page of a list (events, dead letters), and where nobody says. */
   listMax: 1_000,
   listDefault: 100,
