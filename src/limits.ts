@@ -140,6 +140,18 @@ export const limits = {
   /** SQLite: the file through which processes hear each other is emptied at this size, and when nothing came for so long. */
   deltaFileBytesMax: 1_048_576,
   deltaKeptMs: 10_000,
+  /** The body of one entry of the register, UTF-8 bytes. */
+  entryBytesMax: 16_384,
+  /** Access tokens of one log: all are held in memory by each server. */
+  tokensMax: 1_000,
+  /** A server looks at the tokens again after this long: a revoked one works no longer than that. */
+  tokensLookMs: 1_000,
+  /** When a token was last used is written down so often at most. */
+  tokenUsedMs: 60_000,
+  /** Requests of one token that one process answers. */
+  tokenRequestsPerSecond: 10_000,
+  /** Event streams open in one process for one caller. */
+  callerStreamsMax: 100,
   /** Entries of one page of a list (events, dead letters), and where nobody says. */
   listMax: 1_000,
   listDefault: 100,

@@ -51,6 +51,7 @@ export class DeliveryContext implements HandlerContext {
   #writes: Statement[] | undefined;
   #occurrences: Map<string, number> | undefined;
   #state: StateCell | undefined;
+  #loaded: { readonly key: string; readonly text: string | undefined } | undefined;
   #steps: Steps | undefined;
   #stepHost: (StepHost & WaitHost) | undefined;
   #identity: DeliveryIdentity | undefined;
@@ -98,7 +99,10 @@ export class DeliveryContext implements HandlerContext {
 
   get tx(): unknown {
     if (this.#host.spec.store === undefined) {
-      throw new FactlogError("INVALID_OPTION", `${this.#host.spec.name} declares no store: add \`store: pgStore()\`.`);
+      throw new FactlogError(
+        "INVALID_OPTION",
+        `${this.#host.spec.name} declares no store: add \`store: sqliteStore()\`, or pgStore().`,
+      );
     }
     this.#requireTransaction();
     return this.#tx;
@@ -206,9 +210,16 @@ export class DeliveryContext implements HandlerContext {
   }
 
   // ── the runtime's side ──
+  /** A context for another run of the same attempt, as this one was at first. */
+  again(): DeliveryContext {
+    const next = new DeliveryContext(this.#host, this.#delivery, this.#event);
+    if (this.#loaded !== undefined) next.loadState(this.#loaded.key, this.#loaded.text);
+    return next;
+  }
   /** Gives the handler its state. `text`: what is stored; undefined: the initial value. */
   loadState(key: string, text: string | undefined): void {
     const options = this.#host.spec.state;
+    this.#loaded = { key, text };
     if (options !== undefined)
       this.#state = new StateCell(options, key, text, () => {
         this.#requireOpen("state");
@@ -217,7 +228,8 @@ export class DeliveryContext implements HandlerContext {
   }
   /** The handler begins, with this transaction. */
   openTransaction(tx: unknown): void {
-    this.#tx = guarded(tx, () => this.#requireTransaction());
+    // A synchronous transaction sees to it itself: it is over before anything else runs.
+    this.#tx = this.#host.spec.store?.mode === "sync" ? tx : guarded(tx, () => this.#requireTransaction());
   }
   /** What the attempt wants done, if anything. Call once, when the handler has returned: its verbs are too late from now on. */
   effects(): Effects | undefined {

@@ -22,6 +22,7 @@ import { read, type ReadOptions } from "./read.ts";
 import { openStore, type SharedStore } from "./store.ts";
 import { engineOf, type LogAddress } from "./url.ts";
 import { workshopIn } from "./workshop.ts";
+import { Tokens } from "./tokens.ts";
 import { drain, type DrainSummary, startWorker, type Worker, type WorkOptions } from "./worker.ts";
 
 export interface OpenOptions {
@@ -53,6 +54,8 @@ export class Log implements AsyncDisposable {
   #app: AppSpec | undefined;
   /** What an operator may look at and do. */
   readonly operator: Operator;
+  /** Access tokens for those who call over HTTP. */
+  readonly tokens: Tokens;
 
   /** Internal: use `openLog`. */
   constructor(
@@ -65,6 +68,7 @@ export class Log implements AsyncDisposable {
     this.#publisher = new Publisher(store.engine, store.env, options.source, (dueMs) =>
       workshopIn(store)?.clockwork.at(dueMs),
     );
+    this.tokens = new Tokens(store.env, store.engine, options.source);
     this.operator = new Operator(
       store.env,
       store.engine,

@@ -32,6 +32,8 @@ export interface Store {
   readonly steps: Map<string, Step>;
   /** Schedule -> its last tick. */
   readonly ticks: Map<string, number>;
+  /** Kind -> name -> body. */
+  readonly entries: Map<string, Map<string, string>>;
   /** Last number given to a session, a subscription, an outbox row: never given again. */
   readonly last: { session: number; sub: number; seq: number };
 }
@@ -104,6 +106,7 @@ export function createStore(slots: number): Store {
     delayed: [],
     steps: new Map(),
     ticks: new Map(),
+    entries: new Map(),
     last: { session: 0, sub: 0, seq: 0 },
   };
 }

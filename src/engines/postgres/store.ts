@@ -47,7 +47,7 @@ export class Store {
     this.appends = new Connection({ ...options, role: "appends", prepare: check });
     this.#readers = Array.from(
       { length: readersMax },
-      () => new Connection({ ...options, role: "reads", prepare: check }),
+      () => new Connection({ ...options, role: "reads", prepare: (run) => this.#prepareReads(run) }),
     );
     this.names = new Names(this.location.quoted, (work) => this.repeat(this.#reader(), work));
     this.bell = new Bell(this.env, head, () => this.readHead());
@@ -142,6 +142,15 @@ export class Store {
 
   #reader(): Connection {
     return this.#readers.reduce((best, one) => (one.load < best.load ? one : best));
+  }
+
+  /**
+   * Pages come in the order of an index, and end with their limit. While there are no statistics, and for limits that are
+   * parameters, the planner would rather gather all rows behind the cursor and sort them, for every page anew.
+   */
+  async #prepareReads(run: Run): Promise<void> {
+    await this.requireSameLife(run);
+    await run("SET enable_bitmapscan = off");
   }
 
   /** A server that was restored or failed over may give positions a second time. */

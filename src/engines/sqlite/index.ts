@@ -8,6 +8,9 @@ import { SqliteLedger } from "./ledger.ts";
 import { parseLocation } from "./location.ts";
 import { openStore, type Store } from "./store.ts";
 
+export { sqliteStore, type SqliteTx } from "./sqlite-store.ts";
+export type { Store } from "../../app/store.ts";
+
 export interface SqliteOptions {
   /** Slots of a new log, 1 to 4096; default 64. A log that exists must have this number: SLOTS_MISMATCH. */
   readonly slots?: number;

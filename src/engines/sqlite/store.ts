@@ -97,6 +97,8 @@ export class Store {
 
   /** Reads outside a transaction of the queue: again while another process recovers the file. */
   async read<T>(look: () => T): Promise<T> {
+    // Called by a handler inside its transaction: what others have not done yet is not to be seen.
+    if (this.db.inTransaction) await Promise.resolve();
     const untilMs = this.env.monotonic() + limits.busyMaxMs;
     for (;;) {
       this.requireSound();
