@@ -11,5 +11,5 @@ export function record(results: readonly Measurement[], quick: boolean, whole: b
   const commit = git("rev-parse", "HEAD") + (git("status", "--porcelain", "--", "src") === "" ? "" : "-dirty");
   const line = { at: new Date().toISOString(), commit, quick, machine, results, ...(peers && { peers }) };
   appendFileSync(new URL("results.ndjson", import.meta.url), `${JSON.stringify(line)}\n`);
-  if (whole && !quick) writePage();
+  if ((whole || results.some(({ name }) => name.startsWith("steps/"))) && !quick) writePage();
 }
