@@ -250,14 +250,16 @@ class BatchRun {
   }
 
   #conclude(): void {
+    const lanes = Map.groupBy(this.#batch.members, ({ lane }) => lane);
     for (const head of this.#batch.heads) {
       if (this.#lost.has(head)) this.#desk.lost(head);
-      else this.#tell(head);
+      else this.#tell(head, lanes.get(head.delivery.lane) ?? []);
     }
   }
-  #tell(head: Attempt): void {
-    for (const member of this.#batch.members) {
-      if (member.lane !== head.delivery.lane || member === head.delivery) continue;
+  /** `lane`: the head and what stands behind it. */
+  #tell(head: Attempt, lane: readonly Delivery[]): void {
+    for (const member of lane) {
+      if (member === head.delivery) continue;
       const outcome = this.#outcomes.get(member);
       if (outcome === undefined) break;
       member.foretold = { outcome, startedMs: head.startedMs };
