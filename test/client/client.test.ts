@@ -164,3 +164,13 @@ test("the client needs nothing of Node", () => {
   assert.ok(seen.size > 5 && seen.size < 20, [...seen].join(" "));
   for (const path of seen) assert.doesNotMatch(readFileSync(path, "utf8"), /\bBuffer\b|\bprocess\./u, path);
 });
+
+test("a reader that comes from before a restore is told so, and then all of it", async (t) => {
+  const { origin, log } = await serve(t);
+  await log.drain(app);
+  const { streamUrl } = await publish(`${origin}/v1/events`, OrderPlaced({ orderId: "reset-1" }));
+  await log.drain(app);
+  const kinds: string[] = [];
+  for await (const frame of follow(streamUrl, { after: "earlier-epoch.0.3" })) kinds.push(frame.kind);
+  assert.deepEqual(kinds, ["reset", "event", "event", "end"]);
+});
