@@ -136,23 +136,37 @@ test("row 16: what is no JSON is refused", async (t) => {
 test("rows 17, 18 and 22: what is JSON is stored and read as it was sent, byte for byte", async (t) => {
   const { post, get, log } = await serve(t);
   const texts = [
-    ...[
-      "[]",
-      "{}",
-      "[[]   ]",
-      '{"":0}',
-      "[-0]",
-      "[0e+1]",
-      "[0e1]",
-      "[1E22]",
-      "[1E-2]",
-      "[123.456e78]",
-      "[-0.0]",
-      "[1e400]",
-    ],
-    ...["[-1e-400]", "12345678901234567890", "-0", "1e400", "true", "null", '{"a":"b","a":"b"}', '{"a":1,"a":2}'],
-    ...['"\\u0061\\u30af\\u30ea"', '"\\uDBFF\\uDFFE"', '"\\u0000"', '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\u{7f}"'],
-    ...['"\u{2028}\u{2029}"', '"€𝄞"', '["\\ud800"]', '["\\uDFAA"]', "[ 1 , 2\t]", '{\n"a" : [ ]\r\n}'],
+    "[]",
+    "{}",
+    "[[]   ]",
+    '{"":0}',
+    "[-0]",
+    "[0e+1]",
+    "[0e1]",
+    "[1E22]",
+    "[1E-2]",
+    "[123.456e78]",
+    "[-0.0]",
+    "[1e400]",
+    "[-1e-400]",
+    "12345678901234567890",
+    "-0",
+    "1e400",
+    "true",
+    "null",
+    '{"a":"b","a":"b"}',
+    '{"a":1,"a":2}',
+    '"\\u0061\\u30af\\u30ea"',
+    '"\\uDBFF\\uDFFE"',
+    '"\\u0000"',
+    '"\\"\\\\\\/\\b\\f\\n\\r\\t"',
+    '"\u{7f}"',
+    '"\u{2028}\u{2029}"',
+    '"€𝄞"',
+    '["\\ud800"]',
+    '["\\uDFAA"]',
+    "[ 1 , 2\t]",
+    '{\n"a" : [ ]\r\n}',
   ];
   for (const text of texts) assert.equal(await told(post("/v1/events", noted(text))), ok, text);
   assert.deepEqual(await dataOf(log, "Noted"), texts);
@@ -395,7 +409,10 @@ test("rows 45 to 48: parameters that are none are refused, and no number is roun
   await post("/v1/events", noted("1"));
   const { next } = (await (await get("/v1/events")).json()) as { next: string };
   for (const query of [
-    ...["order=seq;select%20pg_sleep(10)", "sort=x", "filter=^(a%2B)%2B$", "q=x"],
+    "order=seq;select%20pg_sleep(10)",
+    "sort=x",
+    "filter=^(a%2B)%2B$",
+    "q=x",
     ...["-1", "0", "1e9", "1000000000", "NaN", "1.5", "", "0x10", "１"].map((limit) => `limit=${limit}`),
     ...["-1", "abc", "9007199254740993", "9223372036854775808", ""].map((from) => `from=${from}`),
     `from=${next.replace(/\d+$/u, "9007199254740993")}`,
@@ -413,9 +430,9 @@ test("row 56: of two redrives of one dead letter one wins; an unknown one is not
   const { deadLetters } = (await (await get("/v1/dead")).json()) as { deadLetters: { id: string }[] };
   const path = `/v1/dead/${encodeURIComponent(deadLetters[0]!.id)}/redrive`;
   const answers = await Promise.all([post(path, {}), post(path, {})]);
-  const statuses = answers.map(({ status }) => status).toSorted();
-  assert.equal(statuses[0], 200);
-  assert.ok([404, 409].includes(statuses[1]!), String(statuses[1]));
+  const statuses = answers.map(({ status }) => status);
+  assert.equal(statuses.filter((status) => status === 200).length, 1);
+  assert.ok(statuses.includes(404) || statuses.includes(409), statuses.join());
   assert.equal(await told(post("/v1/dead/warehouse:1.1.999/redrive", {})), "404 NOT_FOUND");
 });
 
@@ -436,7 +453,7 @@ test("row 59: data cannot forge a frame", async (t) => {
   await post("/v1/events", { type: "Noted", id: "last", data: 1 });
   const [one, two] = await take(messages, 2);
   assert.deepEqual([one?.event, two?.event], ["event", "event"]);
-  assert.equal((one?.data as { data: { forged: string } }).data.forged, forged);
+  assert.equal((one!.data as { data: { forged: string } }).data.forged, forged);
   await messages.return(undefined);
 });
 
