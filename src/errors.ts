@@ -46,6 +46,7 @@ export const errorCodes = [
   "BUDGET_EXCEEDED",
   "STATE_INVALID",
   "TX_CLOSED",
+  "HANDLER_ASYNC",
   "POISON",
   "AWAIT_DEPLOY",
   "LEASE_LOST",

@@ -1,10 +1,19 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
 export type { AlertRule, AlertTarget } from "./app/alerts.ts";
-export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext, TransactionContext } from "./app/context.ts";
+export type {
+  ContextOn,
+  EmitOptions,
+  HandlerContext,
+  Logger,
+  Receipt,
+  StateContext,
+  SyncHandlerContext,
+  TransactionContext,
+} from "./app/context.ts";
 export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
 export type { Approval, ApprovalRequest, Jsonified, StepContext, StepOptions, WaitForOptions } from "./app/steps.ts";
 export { sql, type Statement } from "./app/sql.ts";
-export type { Store } from "./app/store.ts";
+export type { HandlerResult, Store, TxOf } from "./app/store.ts";
 export {
   type Awaitable,
   defineSubscription,

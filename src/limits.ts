@@ -127,6 +127,17 @@ export const limits = {
   stepBytesMax: 16_777_216,
   /** Facts that a wait remembers before its handler looks. */
   foundMax: 1_000,
+  /** Deltas are gathered for so long, and looked for so often where other processes tell them. */
+  deltaEveryMs: 100,
+  /** Text of one delivery that is gathered, characters: of more, the newest is told. */
+  deltaCharsMax: 16_384,
+  /** Deliveries whose text is gathered at one time. */
+  deltasWaitingMax: 1_000,
+  /** Text that one reader has not taken, characters: beyond it the oldest is lost. */
+  deltaQueueCharsMax: 262_144,
+  /** SQLite: the file through which processes hear each other is emptied at this size, and when nothing came for so long. */
+  deltaFileBytesMax: 1_048_576,
+  deltaKeptMs: 10_000,
   /** The body of one entry of the register, UTF-8 bytes. */
   entryBytesMax: 16_384,
   /** Access tokens of one log: all are held in memory by each server. */

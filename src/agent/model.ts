@@ -2,6 +2,7 @@ import type { LanguageModelMiddleware } from "ai";
 import { APICallError } from "ai";
 import type { HandlerContext } from "../app/context.ts";
 import type { StepContext, StepOptions } from "../app/steps.ts";
+import { hasCode } from "../errors.ts";
 import type { InnerStepOptions } from "../runtime/steps.ts";
 import { type Account, accountOf, stepsOf } from "./account.ts";
 import type { ResolvedBudget } from "./budget.ts";
@@ -28,14 +29,18 @@ export function recording(ctx: HandlerContext, options: ModelOptions): LanguageM
     wrapGenerate: async ({ params, model }) => {
       const call = await begin(ctx, options, "generate", params);
       const answer = await call.run(
-        async (step) => withoutTransport(await model.doGenerate(paramsFor(params, step))),
+        async (step) => {
+          const answer = withoutTransport(await model.doGenerate(paramsFor(params, step)));
+          for (const part of answer.content) if (part.type === "text") show(ctx, part.text);
+          return answer;
+        },
         (value) => (value as GenerateResult).usage,
       );
       return revived(answer as GenerateResult);
     },
     wrapStream: async ({ params, model }) => {
       const call = await begin(ctx, options, "stream", params);
-      const stream = new RecordedStream();
+      const stream = new RecordedStream((text) => show(ctx, text));
       return stream.follow(
         call.run(
           async (step) => stream.record(await model.doStream(paramsFor(params, step))),
@@ -44,6 +49,16 @@ export function recording(ctx: HandlerContext, options: ModelOptions): LanguageM
       );
     },
   };
+}
+
+/** Text of the model, for whoever watches. What is remembered was shown when it came. */
+function show(ctx: HandlerContext, text: string): void {
+  try {
+    ctx.delta(text);
+  } catch (error) {
+    // The attempt is over, and nobody watches it any more.
+    if (!hasCode(error, "EMIT_TOO_LATE")) throw error;
+  }
 }
 
 async function begin(
@@ -111,9 +126,14 @@ function final(cause: APICallError): APICallError {
   });
 }
 
-function paramsFor(params: Params, { signal }: StepContext): Params {
-  const { abortSignal } = params;
-  return { ...params, abortSignal: abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]) };
+/** A provider that honours the key answers a call that was in flight when a process died without being paid twice. */
+function paramsFor(params: Params, { signal, idempotencyKey }: StepContext): Params {
+  const { abortSignal, headers } = params;
+  return {
+    ...params,
+    headers: { "idempotency-key": idempotencyKey, ...headers },
+    abortSignal: abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]),
+  };
 }
 
 /** Of the answer, without how it came: requests may hold what is not to be kept. */

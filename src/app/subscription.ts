@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { isDate } from "node:util/types";
+import { isAsyncFunction, isDate } from "node:util/types";
 import { type ResolvedRetryPolicy, resolveRetryPolicy, type RetryPolicy } from "../delivery/retry-policy.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { FactlogError } from "../errors.ts";
@@ -16,8 +16,8 @@ import { isPosition, type Position } from "../event/position.ts";
 import { type AnySchema, isSchema } from "../event/schema.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
-import type { HandlerContext, StateContext, TransactionContext } from "./context.ts";
-import { type AnyStore, sourceOf, type TransactionSource, type TxOf } from "./store.ts";
+import type { ContextOn, HandlerContext, StateContext } from "./context.ts";
+import { type AnyStore, type HandlerResult, sourceOf, type TransactionSource } from "./store.ts";
 
 export type Awaitable<T> = T | PromiseLike<T>;
 
@@ -118,12 +118,10 @@ export function defineSubscription<
   options: SubscriptionOptions<On, Emits> & { readonly store?: St; readonly state?: StateOptions<V> },
   handler: (
     event: EventOf<On>,
-    ctx: HandlerContext<Emits> &
-      ([St] extends [never] ? unknown : TransactionContext<TxOf<St>>) &
-      ([V] extends [never] ? unknown : StateContext<V>),
-  ) => Awaitable<unknown>,
+    ctx: ContextOn<St, Emits> & ([V] extends [never] ? unknown : StateContext<V>),
+  ) => HandlerResult<St>,
 ): Subscription<Name> {
-  const spec = resolve(name, options as unknown as AnyOptions, handler as SubscriptionSpec["handler"]);
+  const spec = resolve(name, options as unknown as AnyOptions, handler as unknown as SubscriptionSpec["handler"]);
   return Object.freeze(Object.defineProperty({ name, kind: "handler" as const }, specKey, { value: spec }));
 }
 
@@ -162,6 +160,8 @@ function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["h
   }
   if (typeof handler !== "function") throw refusal(name, "handler", handler, "give a function of (event, ctx)");
   const order = choiceOf(name, options, "order") ?? "key";
+  const store = options.store === undefined ? undefined : asDefinition(name, "store", () => sourceOf(options.store));
+  if (store?.mode === "sync") requireSynchronous(name, store, handler);
   const emitted = options.emits === undefined ? undefined : eventsOf(name, "emits", options.emits);
   return Object.freeze({
     name,
@@ -179,9 +179,20 @@ function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["h
     concurrency: concurrencyOf(name, options.concurrency),
     description: options.description,
     state: stateOf(name, options.state, order),
-    store: options.store === undefined ? undefined : asDefinition(name, "store", () => sourceOf(options.store)),
+    store,
     handler,
   });
+}
+
+/** A function that is not declared async may return a promise as well: that is seen when it does (HANDLER_ASYNC). */
+function requireSynchronous(name: string, store: TransactionSource, handler: unknown): void {
+  if (!isAsyncFunction(handler)) return;
+  throw refusal(
+    name,
+    "handler",
+    handler,
+    `it is async, and the transaction of ${store.name} ends when it returns; make it synchronous, or leave \`store\` out and use ctx.write`,
+  );
 }
 
 function refusal(name: string, option: string, value: unknown, advice: string): FactlogError {

@@ -77,6 +77,8 @@ async function connect(
   throw refusal;
 }
 
+type DeltaData = Omit<Extract<Frame<never>, { kind: "delta" }>, "kind">;
+
 /**
  * What is new in a message: a delivery's state is told again to a reader that comes again. A reader that
  * was too slow is told so, which is a reason to come again and nothing else.
@@ -92,10 +94,12 @@ function frameOf<E extends AnyEventType>(
     told.clear();
     return { kind: "reset", reason: "other-epoch" };
   }
+  if (event === "delta") return { kind: "delta", ...(JSON.parse(data) as DeltaData) };
   if (event !== "delivery") return undefined;
   const delivery = JSON.parse(data) as Omit<Extract<Frame<never>, { kind: "delivery" }>, "kind">;
   const name = JSON.stringify([delivery.subscription, delivery.eventId]);
-  if (told.get(name) === delivery.status) return undefined;
-  told.set(name, delivery.status);
+  const state = JSON.stringify([delivery.status, delivery.reason]);
+  if (told.get(name) === state) return undefined;
+  told.set(name, state);
   return { kind: "delivery", ...delivery };
 }

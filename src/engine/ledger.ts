@@ -46,13 +46,14 @@ export interface Ledger extends Timetable, Journal, Register {
   bind(source: TransactionSource): Promise<void>;
 
   /**
-   * A handler's writes and the settle of its delivery as ONE commit. `run` gets the transaction; what it resolves to is
-   * settled last in it, fenced by my session and the slot's or the row's token, with its effects and an entry in the list
-   * of settled deliveries. That list is what a later holder learns from `load` where I die before I have recorded the
+   * A handler's writes and the settle of its deliveries as ONE commit. `run` gets the transaction; what it gives is
+   * settled last in it, each fenced by my session and the slot's or the row's token, with its effects and an entry in the
+   * list of settled deliveries. That list is what a later holder learns from `load` where I die before I have recorded the
    * closing; a running row with an entry is closed as done, never charged, by whatever takes it from its session (`lease`).
    * An entry goes when `low` has reached it and no row stands there.
-   * A delivery has at most one entry: where one is there already, this transaction is rolled back and answered "settled".
-   * Transactions of one process do not wait for each other. Rejects with OUTCOME_UNKNOWN where it cannot be found out
+   * A delivery has at most one entry: where one is there already, this transaction is rolled back and answered "stood".
+   * Where `run` is async, transactions of one process do not wait for each other; sync ones share a commit, each with a
+   * savepoint of its own. Rejects with OUTCOME_UNKNOWN where it cannot be found out
    * whether it stands.
    */
   transact(session: number, request: Transact): Promise<Transacted>;

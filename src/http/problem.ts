@@ -58,6 +58,7 @@ export const statusOfCode: Readonly<Record<KnownCode, number>> = {
   STEP_INVALID: 500,
   STEP_TIMEOUT: 500,
   TX_CLOSED: 500,
+  HANDLER_ASYNC: 500,
   LEASE_LOST: 500,
   HANDLER_TIMEOUT: 500,
   SUSPENDED: 500,

@@ -72,8 +72,9 @@ function begin(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, run: n
   attempt.context = context;
   const { store, state, order } = desk.spec;
   const go = (): void => {
-    if (store === undefined) call(desk, attempt, event, context);
-    else void callInTransaction(desk, { attempt, event, context, store, run });
+    if (store === undefined) return call(desk, attempt, event, context);
+    const given = { attempt, event, context, store, run };
+    void transact(desk, given, store.mode === "sync" ? synchronously(desk, given) : waiting(desk, given));
   };
   if (state === undefined) return go();
   const key = order === "log" ? "" : attempt.delivery.event.key;
@@ -164,33 +165,77 @@ interface TransactionRun {
   readonly run: number;
 }
 
-/** The same within a transaction that the settle of the delivery ends. Never rejects. */
-async function callInTransaction(desk: HandlerDesk, given: TransactionRun): Promise<void> {
-  const { attempt, event, context, store, run } = given;
+/** Calls the handler in a transaction. */
+interface TransactedCall {
+  readonly run: Transact["run"];
+  /** Resolves when user code has returned. */
+  readonly returned: () => Promise<unknown>;
+}
+
+/** Within a transaction that may be held over an await. */
+function waiting(desk: HandlerDesk, { attempt, event, context }: TransactionRun): TransactedCall {
   const { signal } = context;
   let ran: Promise<unknown> | undefined;
-  const handler = async (tx: unknown): Promise<OwnSettle> => {
+  const run = async (tx: unknown): Promise<readonly OwnSettle[]> => {
     signal.throwIfAborted();
     context.openTransaction(tx);
     ran = desk.scope.runInAsyncScope(async () => enter(desk, event, context, attempt));
     await Promise.race([ran, aborted(signal)]);
     if (attempt.timedOut) throw timeoutError(desk.spec);
     attempt.settling = true;
-    return ownSettle(attempt.delivery, context.effects());
+    return [ownSettle(attempt.delivery, context.effects())];
   };
+  return { run, returned: async () => ran?.catch(() => undefined) };
+}
+
+/** Within one that ends when the handler returns; after a transaction that came to nothing, with a context of its own. */
+function synchronously(desk: HandlerDesk, { attempt, event, context }: TransactionRun): TransactedCall {
+  let current = context;
+  let ran = false;
+  const run = (tx: unknown): readonly OwnSettle[] => {
+    if (current.isOver) throw current.signal.reason as Error;
+    if (ran) {
+      const next = current.again();
+      current.end("SETTLED");
+      attempt.context = current = next;
+    }
+    ran = true;
+    current.openTransaction(tx);
+    const result = desk.scope.runInAsyncScope(enter, undefined, desk, event, current, attempt);
+    if (isThenable(result)) throw asynchronous(desk.spec, result);
+    return [ownSettle(attempt.delivery, current.effects())];
+  };
+  return { run, returned: async () => undefined };
+}
+
+function asynchronous(spec: SubscriptionSpec, result: PromiseLike<unknown>): FactlogError {
+  // What it does after this is nobody's: its transaction is closed, and its end of no account.
+  result.then(undefined, () => undefined);
+  return new FactlogError(
+    "HANDLER_ASYNC",
+    `the handler of ${spec.name} returned a promise, but ${spec.store?.name}'s transaction ends with the handler: make it synchronous, or leave \`store\` out and use ctx.write.`,
+  );
+}
+
+/** The same within a transaction that the settle of the delivery ends. Never rejects. */
+async function transact(
+  desk: HandlerDesk,
+  { attempt, event, context, store, run }: TransactionRun,
+  call: TransactedCall,
+): Promise<void> {
   let answer: Transacted;
   try {
-    answer = await desk.transact({ source: store, run: handler });
+    answer = await desk.transact({ source: store, run: call.run });
   } catch (error) {
     return desk.fail(attempt, error);
   } finally {
     attempt.settling = false;
   }
   // What was aborted is rolled back; its key stays busy until user code has returned, as ever.
-  await ran?.catch(() => undefined);
+  await call.returned();
   if (!("error" in answer))
     return answer.status === "lost" ? desk.lost(attempt) : desk.finished(attempt, done, undefined);
-  if (answer.status === "again" && run < limits.transactionRunsMax && !signal.aborted) {
+  if (answer.status === "again" && run < limits.transactionRunsMax && !context.isOver) {
     context.end("SETTLED");
     return begin(desk, attempt, event, run + 1);
   }

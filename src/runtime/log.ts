@@ -9,6 +9,7 @@ import { checkName } from "../event/envelope.ts";
 import { formatPosition, parsePosition, type Position } from "../event/position.ts";
 import { limits } from "../limits.ts";
 import { correlationOf, type Correlation } from "./correlation-status.ts";
+import { deltasOf } from "./deltas.ts";
 import { follow, type FollowOptions, type Frame, until } from "./follow.ts";
 import { plainLogger } from "./logger.ts";
 import { measuresOf } from "./measures.ts";
@@ -104,7 +105,7 @@ export class Log implements AsyncDisposable {
   /** Live, without end unless `correlationId` is given: then it ends with an "end" frame. */
   follow<E extends AnyEventType = AnyEventType>(options: FollowOptions<E>): AsyncIterable<Frame<EventOf<E>>> {
     this.#requireOpen();
-    return follow(this.#store.engine, options);
+    return follow(this.#store.engine, options, deltasOf(this.#store));
   }
   /** One page of history and where the next begins: for readers that come back, as over HTTP. */
   page<E extends AnyEventType = AnyEventType>(options: PageOptions<E> = {}): Promise<Page<EventOf<E>>> {

@@ -1,6 +1,6 @@
 import type { App } from "../app/app.ts";
 import type { From } from "../app/subscription.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, HorizonState } from "../engine/engine.ts";
 import type { OutboxState } from "../engine/event-log.ts";
 import type { DeliveryRow, FailureRecord, SubscriptionTally } from "../engine/ledger.ts";
 import type { DelayedQuery } from "../engine/timetable.ts";
@@ -104,6 +104,11 @@ export class Operator {
   /** What waits in the outbox of the user's own transactions; undefined on a log that has none. */
   async outbox(): Promise<OutboxState | undefined> {
     return this.#engine.log.outbox?.();
+  }
+
+  /** What keeps old versions of rows from being cleaned away; undefined on a log where nothing does. */
+  async horizon(): Promise<HorizonState | undefined> {
+    return this.#engine.horizon?.();
   }
 
   /** What handlers ask of people. */

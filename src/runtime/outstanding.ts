@@ -6,22 +6,32 @@ import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
 export interface Outstanding {
   /** Deliveries that are neither closed nor dead. */
   readonly pending: number;
-  readonly dead: readonly { readonly subscription: string; readonly row: DeliveryRow }[];
+  readonly dead: readonly Standing[];
+  /** Those of the pending that wait: for time, for a fact, for a person. */
+  readonly waiting: readonly Standing[];
+}
+export interface Standing {
+  readonly subscription: string;
+  readonly row: DeliveryRow;
 }
 
 /** Asks the ledger about each (subscription, event) that matches. For the few events of one correlation. */
 export async function outstanding(ledger: Ledger, events: readonly StoredEvent[]): Promise<Outstanding> {
   let pending = 0;
-  const dead: { subscription: string; row: DeliveryRow }[] = [];
+  const dead: Standing[] = [];
+  const waiting: Standing[] = [];
   for (const { subscription, status } of await deliveriesOf(ledger, events)) {
     if (status === "pending") pending++;
     else if (status !== "closed" && status.state === "dead") dead.push({ subscription, row: status });
-    else if (status !== "closed") pending++;
+    else if (status !== "closed") {
+      pending++;
+      if (status.waits) waiting.push({ subscription, row: status });
+    }
   }
   const correlationId = events[0] === undefined ? undefined : correlationIdOf(events[0]);
   if (correlationId !== undefined) pending += (await ledger.delayed({ correlationId, limit: 1 })).length;
   pending += ledger.capabilities.sharesLog ? 0 : (await ledger.outbox(1)).length;
-  return { pending, dead };
+  return { pending, dead, waiting };
 }
 
 /** A subscription's debt to an event: not looked at yet, closed, or as its row says. */

@@ -90,8 +90,9 @@ export class Runner implements SlotOwner {
   }
 
   #contextHost(): ContextHost {
-    const { env, logger, source } = this.world;
+    const { env, logger, source, deltas } = this.world;
     return {
+      deltas,
       spec: this.spec,
       source,
       logger,

@@ -2,6 +2,7 @@ import { FactlogError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Engine, EngineHandle } from "../../engine/engine.ts";
 import { PostgresLog } from "./event-log.ts";
+import { horizonOf } from "./horizon.ts";
 import { inspect } from "./inspect.ts";
 import { PostgresLedger } from "./ledger.ts";
 import { parseLocation } from "./location.ts";
@@ -51,6 +52,8 @@ function engineOf(store: Store): Engine {
     log: new PostgresLog(store),
     ledger: new PostgresLedger(store, { sharesLog: true, slots: store.identity.slots }),
     description: `${store.location.shown}  durable (synchronous_commit)`,
+    deltas: store.deltas,
     inspect: () => inspect(store),
+    horizon: () => store.read((run) => horizonOf(run)),
   };
 }

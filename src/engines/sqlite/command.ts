@@ -25,6 +25,7 @@ const tablesOfSubscription = [
   "revision",
   "state",
   "seen",
+  "settled",
   "step",
   "awaited",
 ] as const;

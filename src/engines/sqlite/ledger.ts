@@ -1,4 +1,3 @@
-import { FactlogError } from "../../errors.ts";
 import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import type {
@@ -36,6 +35,7 @@ import { Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
 import { Tallies } from "./tally.ts";
 import { Timetable } from "./timetable.ts";
+import { Transactor } from "./transact.ts";
 
 /**
  * The ledger over one file. FULL: what appends events, makes deliveries dead, obeys operators, joins or takes over.
@@ -54,6 +54,7 @@ export class SqliteLedger implements Ledger {
   readonly #steps: Steps;
   readonly #delays: Delays;
   readonly #timetable: Timetable;
+  readonly #transactor: Transactor;
   readonly #register: Register;
   #closing: Promise<void> | undefined;
 
@@ -68,6 +69,7 @@ export class SqliteLedger implements Ledger {
     this.#steps = new Steps(db, rows);
     const parts = { rows, counters, effects, steps: this.#steps };
     this.#recorder = new Recorder(store, parts);
+    this.#transactor = new Transactor(store, parts);
     this.#leases = new Leases(store, rows);
     this.#commands = new Commands(db, parts, options.slots);
     this.#queries = new Queries(store);
@@ -78,7 +80,7 @@ export class SqliteLedger implements Ledger {
     this.capabilities = {
       sharesLog: options.sharesLog,
       writes: true,
-      transactions: "none",
+      transactions: "sqlite",
       instantDeath: store.locks !== undefined,
     };
     store.use();
@@ -108,11 +110,13 @@ export class SqliteLedger implements Ledger {
   }
 
   async bind(source: TransactionSource): Promise<void> {
-    throw notHere(source);
+    this.#transactor.bind(source);
   }
 
-  async transact(_session: number, { source }: Transact): Promise<Transacted> {
-    throw notHere(source);
+  async transact(session: number, request: Transact): Promise<Transacted> {
+    this.#requireOpen();
+    this.#transactor.bind(request.source);
+    return this.#transactor.run(session, request);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
@@ -232,11 +236,4 @@ export class SqliteLedger implements Ledger {
     if (this.#closing !== undefined) throw closed(this.#store.location.path);
     this.#store.requireSound();
   }
-}
-
-function notHere({ name }: TransactionSource): FactlogError {
-  return new FactlogError(
-    "NOT_SUPPORTED",
-    `an SQLite ledger settles in no transaction of ${name}: use ctx.write, which commits with the settle, or a PostgreSQL log.`,
-  );
 }

@@ -87,6 +87,9 @@ CREATE TABLE factlog_step(
   found TEXT NOT NULL, bytes INTEGER NOT NULL, usage TEXT, value TEXT,
   PRIMARY KEY(sub, slot, position, scope, name)) STRICT;
 CREATE INDEX factlog_step_wait ON factlog_step(kind, sub, slot, position, scope, name) WHERE state = 3;
+CREATE TABLE factlog_settled(
+  sub INTEGER NOT NULL, gen INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY(sub, gen, slot, position)) STRICT, WITHOUT ROWID;
 CREATE TABLE factlog_awaited(
   type TEXT NOT NULL, key TEXT NOT NULL, sub INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL,
   scope INTEGER NOT NULL, name TEXT NOT NULL, after INTEGER NOT NULL,

@@ -59,6 +59,11 @@ export class WriteQueue {
     this.#hooks = hooks;
   }
 
+  /** Whether the open transaction is synced when it is committed. */
+  get isFull(): boolean {
+    return this.#synchronous === true;
+  }
+
   submit(write: Write): void {
     this.#waiting.push(write);
     this.#schedule();
