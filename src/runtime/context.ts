@@ -11,6 +11,7 @@ import type { AnyEventType, EventOf, NewEvent, RecordedEvent } from "../event/de
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
+import type { Deltas } from "./deltas.ts";
 import { dueTime } from "./due-time.ts";
 import { type DeliveryIdentity, derivedEventId, idempotencyKey } from "./identity.ts";
 import { guarded } from "./guarded.ts";
@@ -26,6 +27,7 @@ export interface ContextHost {
   now(): number;
   uuid(): string;
   announce(delivery: Delivery, event: EncodedEvent): Promise<Receipt>;
+  readonly deltas: Deltas;
   steps(delivery: Delivery, context: DeliveryContext): StepHost & WaitHost;
 }
 
@@ -42,6 +44,7 @@ export class DeliveryContext implements HandlerContext {
   #ended: Ended | undefined;
   /** The handler has returned; its settle may be under way. */
   #returned = false;
+  #hasDeltas = false;
   #tx: unknown;
   #emits: EncodedEvent[] | undefined;
   #delayed: DelayedEvent[] | undefined;
@@ -110,7 +113,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   emit(event: NewEvent, options: EmitOptions = {}): void {
-    this.#requireOpen("emit");
+    this.requireOpen("emit");
     this.#requireOutside("emit");
     const dueMs = dueTime(options, this.#host.now());
     this.#emits ??= [];
@@ -125,7 +128,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   write(statement: Statement): void {
-    this.#requireOpen("write");
+    this.requireOpen("write");
     this.#requireOutside("write");
     if (this.#host.spec.store !== undefined) {
       throw new FactlogError(
@@ -141,11 +144,21 @@ export class DeliveryContext implements HandlerContext {
   }
 
   async announce(event: NewEvent, options: EmitOptions = {}): Promise<Receipt> {
-    this.#requireOpen("announce");
+    this.requireOpen("announce");
     if (options.after !== undefined || options.at !== undefined) {
       throw new FactlogError("INVALID_OPTION", "announce states its fact at once: use emit for a later one.");
     }
     return this.#host.announce(this.#delivery, this.#encode(event, options));
+  }
+
+  delta(text: string): void {
+    this.requireOpen("delta");
+    if (typeof text !== "string") throw new FactlogError("INVALID_OPTION", "ctx.delta takes text.");
+    if (text === "") return;
+    const { correlationId, id: eventId, key, group } = this.#event;
+    this.#hasDeltas = true;
+    const subscription = this.#host.spec.name;
+    this.#host.deltas.add({ correlationId, subscription, eventId, key, group, text });
   }
 
   // ── steps and waits ──
@@ -177,7 +190,7 @@ export class DeliveryContext implements HandlerContext {
     return this.#stepsFor("step");
   }
   #stepsFor(verb: string): Steps {
-    this.#requireOpen(verb);
+    this.requireOpen(verb);
     if (this.#host.spec.store !== undefined) {
       throw new FactlogError(
         "NOT_SUPPORTED",
@@ -209,7 +222,7 @@ export class DeliveryContext implements HandlerContext {
     this.#loaded = { key, text };
     if (options !== undefined)
       this.#state = new StateCell(options, key, text, () => {
-        this.#requireOpen("state");
+        this.requireOpen("state");
         this.#requireOutside("state");
       });
   }
@@ -221,6 +234,7 @@ export class DeliveryContext implements HandlerContext {
   /** What the attempt wants done, if anything. Call once, when the handler has returned: its verbs are too late from now on. */
   effects(): Effects | undefined {
     this.#returned = true;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     const state = this.#state?.change();
     if (this.#emits === undefined && this.#writes === undefined && state === undefined) return undefined;
     return {
@@ -235,6 +249,7 @@ export class DeliveryContext implements HandlerContext {
   end(code: Ended): void {
     if (this.#ended !== undefined) return;
     this.#ended = code;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     this.#controller?.abort(reason(code));
   }
 
@@ -287,7 +302,7 @@ export class DeliveryContext implements HandlerContext {
         : `the attempt has ended (${this.#ended})`;
     throw new FactlogError("TX_CLOSED", `ctx.tx is closed: ${why}. Await every statement in the handler.`);
   }
-  #requireOpen(verb: string): void {
+  requireOpen(verb: string): void {
     if (this.#ended === undefined && !this.#returned) return;
     const why =
       this.#returned || this.#ended === "SETTLED"

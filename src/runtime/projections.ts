@@ -228,7 +228,8 @@ export class ProjectionKeeper {
       await this.#serve();
       return;
     }
-    runner.urge();
+    // What it has read is to be known at once, even where nothing matched.
+    for (const slot of runner.slots.values()) if (!slot.leaving) runner.world.settler.urge(slot, runner);
     if (env.monotonic() - sinceMs < limits.frozenMaxMs) return;
     this.#frozen = undefined;
     await ledger.generation({ kind: "thaw", name: live.name });
