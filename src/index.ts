@@ -62,6 +62,7 @@ export type { Webhook } from "./webhook/target.ts";
 export type { SubscriptionStatus } from "./runtime/measures.ts";
 export type { DeadLetter, DeadLetterFilter, DelayedFact, Operator } from "./runtime/operator.ts";
 export type { Page, PageOptions } from "./runtime/page.ts";
+export type { ProjectionStatus } from "./runtime/rebuild.ts";
 export type { ReadOptions } from "./runtime/read.ts";
 export { run, type RunOptions } from "./runtime/run.ts";
 export { currentStep } from "./runtime/steps.ts";

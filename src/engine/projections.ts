@@ -67,6 +67,11 @@ export type GenerationAct =
   | { readonly kind: "cut over"; readonly name: string; readonly generation: number; readonly seal: number }
   /** The generation that is being filled goes, and the live one is free again. NOT_FOUND where it is not there. */
   | { readonly kind: "abandon"; readonly name: string; readonly generation: number }
+  /**
+   * All of it goes: its views, its tables, and the subscriptions that are still there. CONFLICT where a view that is not
+   * ours stands on them.
+   */
+  | { readonly kind: "forget"; readonly name: string }
   /** An operator asks for a new generation. CONFLICT where one is being filled; NOT_FOUND without the projection. */
   | { readonly kind: "want"; readonly name: string };
 

@@ -56,9 +56,11 @@ export class ProjectionKeeper {
     await this.#serve();
     this.#schedule();
   }
-  stop(): void {
+  /** Resolves when the look that is under way has ended. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
+    await this.#looking?.catch(() => false);
   }
   /** Does what is to be done now. True: a rebuild is under way. Calls share one look. */
   look(): Promise<boolean> {
@@ -211,6 +213,7 @@ export class ProjectionKeeper {
 
   // ── the change-over ──
   async #advance({ runner, generation }: Served): Promise<void> {
+    if (this.#stopped) return;
     const { ledger, env } = this.#world;
     const live = (await this.#all()).find((one) => one.live);
     if (live === undefined) return;

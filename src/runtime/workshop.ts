@@ -86,7 +86,7 @@ export class Workshop {
       runner.abort();
     }
     for (const { alarm } of this.#alarms.values()) alarm.abandon();
-    for (const { keeper } of this.#keepers.values()) keeper.stop();
+    for (const { keeper } of this.#keepers.values()) void keeper.stop();
     this.#relay?.stop();
     this.clockwork.stop();
     void this.#signals?.stop();
@@ -255,7 +255,7 @@ export class Workshop {
   async stop(app: AppSpec, runners: readonly Runner[], graceMs: number): Promise<void> {
     const { env } = this.#store;
     for (const { keeper } of this.#keepersOf(runners)) {
-      keeper.stop();
+      await keeper.stop();
       this.#keepers.delete(keeper.spec.name);
     }
     for (const runner of runners) runner.quiesce();
@@ -313,7 +313,7 @@ export class Workshop {
 
 /** One of them could not begin: none goes on. */
 function giveUp(keepers: readonly ProjectionKeeper[], error: unknown): never {
-  for (const keeper of keepers) keeper.stop();
+  for (const keeper of keepers) void keeper.stop();
   throw error;
 }
 

@@ -17,6 +17,8 @@ const viewLockMs = 500;
 const makes = /^\s*(create|insert)\b/iu;
 /** PostgreSQL's word for a view that would change its columns. */
 const otherColumns = "42P16";
+/** It cannot be dropped: something of the user's stands on it. */
+const hasDependents = "2BP01";
 
 /** Generations of projections: their tables, views and subscriptions, in the log's schema. */
 export class Projections {
@@ -50,6 +52,8 @@ export class Projections {
         }),
       );
     } catch (error) {
+      if (codeOf(error) === hasDependents)
+        throw conflict(`${act.name}: another view stands on it: ${(error as Error).message}.`);
       throw error instanceof Lost ? unknownOutcome(error.cause, store.location) : store.error(error);
     }
   }
@@ -111,6 +115,13 @@ class GenerationWriter {
       case "abandon":
         await this.#discard(await this.#find(act, false));
         return this.#thaw(act.name);
+      case "forget":
+        for (const generation of await this.#of(act.name)) {
+          if (generation.live)
+            for (const table of generation.tables) await this.#query(`DROP VIEW IF EXISTS ${this.#view(table)}`);
+          await this.#discard(generation);
+        }
+        return;
       case "want": {
         const all = await this.#of(act.name);
         if (all.length === 0) throw notThere(`the projection ${act.name}`);
@@ -291,8 +302,8 @@ class GenerationWriter {
 async function generations(store: Store, run: Run): Promise<readonly Generation[]> {
   const rows = await run<Row>(
     store.sql(
-      `SELECT p.name, p.generation, p.version, p.tables, p.shape, p.live, p.wanted, p.sub, s.gen
-       FROM S.projection p JOIN S.subscription s ON s.id = p.sub ORDER BY p.name, p.generation`,
+      `SELECT p.name, p.generation, p.version, p.tables, p.shape, p.live, p.wanted, p.sub, coalesce(s.gen, 1)
+       FROM S.projection p LEFT JOIN S.subscription s ON s.id = p.sub ORDER BY p.name, p.generation`,
     ),
   );
   return rows.map(([name, generation, version, tables, shape, live, wanted, sub, gen]) => ({

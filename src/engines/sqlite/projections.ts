@@ -17,8 +17,8 @@ type Cells = readonly [
   gen: number,
 ];
 
-const columns = "p.name, p.generation, p.version, p.tables, p.shape, p.live, p.wanted, p.sub, s.gen";
-const from = "FROM factlog_projection p JOIN factlog_subscription s ON s.id = p.sub";
+const columns = "p.name, p.generation, p.version, p.tables, p.shape, p.live, p.wanted, p.sub, coalesce(s.gen, 1)";
+const from = "FROM factlog_projection p LEFT JOIN factlog_subscription s ON s.id = p.sub";
 
 export const tableName = (table: string, generation: number): string => `${table}__${generation}`;
 
@@ -76,6 +76,12 @@ export class Projections {
         this.#discard(this.#filling(act));
         return this.#thaw(act.name);
       }
+      case "forget":
+        for (const generation of this.#of(act.name)) {
+          if (generation.live) this.#hide(generation.tables);
+          this.#discard(generation);
+        }
+        return;
       case "want": {
         const all = this.#of(act.name);
         if (all.length === 0) throw notThere(`the projection ${act.name}`);
@@ -144,7 +150,7 @@ export class Projections {
       0,
       [],
     );
-    for (const table of live.tables) this.#db.exec(`DROP VIEW IF EXISTS ${table}`);
+    this.#hide(live.tables);
     this.#show(next.tables, next.generation);
     this.#discard(live);
     this.#sql.rename.run(act.name, next.sub);
@@ -158,6 +164,10 @@ export class Projections {
   }
   #show(tables: readonly string[], generation: number): void {
     for (const table of tables) this.#db.exec(`CREATE VIEW ${table} AS SELECT * FROM ${tableName(table, generation)}`);
+  }
+
+  #hide(tables: readonly string[]): void {
+    for (const table of tables) this.#db.exec(`DROP VIEW IF EXISTS ${table}`);
   }
 
   #discard({ name, generation, tables, sub }: Generation): void {
