@@ -18,6 +18,7 @@ import { postgresMeasures } from "./measures/postgres.ts";
 import { publishMeasures } from "./measures/publish.ts";
 import { statusMeasure } from "./measures/status.ts";
 import { stepsMeasure } from "./measures/steps.ts";
+import { storeMeasure } from "./measures/store.ts";
 import { waitingMeasure } from "./measures/waiting.ts";
 import { record } from "./record.ts";
 import { header, rowOf } from "./table.ts";
@@ -26,6 +27,7 @@ const measures: readonly Measure[] = [
   ...publishMeasures,
   loopDelayMeasure,
   ...drainMeasures,
+  storeMeasure,
   ...latencyMeasures,
   idleMeasure,
   memoryMeasure,
@@ -66,4 +68,4 @@ for (const measure of chosen) {
     console.log(values.json ? JSON.stringify(measurement) : rowOf(measurement));
   }
 }
-if (values.record) record(found, values.quick, values.only === undefined);
+if (values.record) record(found, values.quick);

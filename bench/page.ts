@@ -24,15 +24,6 @@ export interface PeerServers {
 const results = new URL("results.ndjson", import.meta.url);
 const page = fileURLToPath(new URL("../docs/reference/performance.md", import.meta.url));
 
-/** Of steps and agents, which have a section of their own: they are measured by themselves as well. */
-const stepMeanings: Readonly<Record<string, string>> = {
-  "steps/cost": "one durable step, median, against a commit of one row",
-  "steps/late": "a step among the last 100 of a run of 1,000, against the first 100",
-  "steps/waiting": "resident memory more of a worker for which 10,000 runs wait",
-  "steps/in-flight": "resident memory of a worker with 1,000 agents in flight, each waiting for its model",
-  "steps/delta": "`ctx.delta` of a word while somebody follows, p99",
-};
-
 /** What each measure is, by its name; the order of the page. */
 const meanings: Readonly<Record<string, string>> = {
   "publish-1": "publish, one awaited after the other",
@@ -45,6 +36,12 @@ const meanings: Readonly<Record<string, string>> = {
   "drain-no-data": "the same, handlers that do not look at the data (raw parses them)",
   "drain-two": "two subscriptions drained at once, deliveries against one",
   emit: "drain, each handler emits an event",
+  store: "handlers on `sqliteStore()`, one insert each, 500 at once",
+  "store-ratio": "the same, against a bare loop that reads, parses and inserts",
+  "store-16": "the same handlers, 16 at once (the default)",
+  "store-16-ratio": "the same, against that loop",
+  "store-batch": "a batch subscription on `sqliteStore()`, up to 500 events, one insert each",
+  "store-batch-ratio": "the same, against that loop",
   "latency-same-p50": "publish to handler, same process, p50",
   "latency-same-p99": "the same, p99",
   "latency-other-p50": "publish to handler in another process, p50",
@@ -67,6 +64,11 @@ const meanings: Readonly<Record<string, string>> = {
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
   "growth-dead-page": "first page of dead letters at 10 million events",
+  "steps/cost": "one durable step, median, against a commit of one row",
+  "steps/late": "a step among the last 100 of a run of 1,000, against the first 100",
+  "steps/waiting": "resident memory more of a worker for which 10,000 runs wait",
+  "steps/in-flight": "resident memory of a worker with 1,000 agents in flight, each waiting for its model",
+  "steps/delta": "`ctx.delta` of a word while somebody follows, p99",
   "postgres/publish-100": "PostgreSQL 18: publish, 100 in flight",
   "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
   "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
@@ -88,23 +90,31 @@ export function newestRun(): BenchRun {
   return whole;
 }
 
+/** Measures that are younger than the newest whole run, each from the newest run that has it. */
+function measuredApart(whole: BenchRun): readonly { readonly run: BenchRun; readonly one: Measurement }[] {
+  const names = Object.keys(meanings).filter((name) => whole.results.every((each) => each.name !== name));
+  return names.flatMap((name) => {
+    const run = recordedRuns().findLast(({ quick, at, results: found }) => {
+      return !quick && at > whole.at && found.some((each) => each.name === name);
+    });
+    return run === undefined ? [] : [{ run, one: run.results.find((each) => each.name === name)! }];
+  });
+}
+
 /** The newest run of all peers that were at hand, if there has been one. */
 export function newestPeersRun(): BenchRun | undefined {
   return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
 }
 
-/** The newest run in which steps were measured, alone or among the others. */
-export function newestStepsRun(): BenchRun | undefined {
-  return recordedRuns().findLast(({ quick, results: all }) => !quick && all.some(({ name }) => name === "steps/cost"));
-}
-
 export function writePage(): void {
-  writeFileSync(page, pageOf(newestRun(), newestPeersRun(), newestStepsRun()));
+  writeFileSync(page, pageOf(newestRun(), newestPeersRun()));
 }
 
 /** docs/reference/performance.md. */
-export function pageOf(run: BenchRun, peersRun: BenchRun | undefined, stepsRun: BenchRun | undefined): string {
-  const { results: found } = run;
+export function pageOf(run: BenchRun, peersRun: BenchRun | undefined): string {
+  const apart = measuredApart(run);
+  const found = [...run.results, ...apart.map(({ one }) => one)];
+  const places = new Map(apart.map((each) => [placeOf(each.run), each.run]));
   const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
     const one = found.find((each) => each.name === name);
     return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
@@ -121,31 +131,14 @@ bytes of JSON, 1,000 keys, one file in WAL mode, synced before \`publish\` resol
 | What | Figure | Raw, or against | Ratio and target |
 |---|---:|---:|---|
 ${rows.join("\n")}
-
+${[...places].map(([place, { results: own }]) => `\nMeasured apart, on ${place}: ${own.map(({ name }) => `\`${name}\``).join(", ")}.\n`).join("")}
 Raw publish is the same columns and unique index, FULL, one commit for all that waits, without validation or answers to
 repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
 (\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
-${stepsRun === undefined ? "" : stepsSection(stepsRun)}${peersRun === undefined ? "" : peersSection(peersRun)}`;
-}
-
-function stepsSection(run: BenchRun): string {
-  const rows = Object.entries(stepMeanings).flatMap(([name, meaning]) => {
-    const one = run.results.find((each) => each.name === name);
-    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
-  });
-  return `
-## Steps and agents
-
-Measured with \`npm run bench -- --only steps --record\`. ${placeOf(run)}. A step is
-two durable writes: that it has begun, and its value.
-
-| What | Figure | Raw, or against | Ratio and target |
-|---|---:|---:|---|
-${rows.join("\n")}
-`;
+${peersRun === undefined ? "" : peersSection(peersRun)}`;
 }
 
 function peersSection(run: BenchRun): string {

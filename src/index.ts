@@ -1,6 +1,7 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
 export type { AlertRule, AlertTarget } from "./app/alerts.ts";
 export type {
+  BatchVerbs,
   ContextOn,
   EmitOptions,
   HandlerContext,
@@ -16,6 +17,8 @@ export { sql, type Statement } from "./app/sql.ts";
 export type { HandlerResult, Store, TxOf } from "./app/store.ts";
 export {
   type Awaitable,
+  type BatchOptions,
+  defineBatchSubscription,
   defineSubscription,
   type From,
   type StateOptions,
