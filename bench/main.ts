@@ -17,6 +17,7 @@ import { poisonMeasure } from "./measures/poison.ts";
 import { postgresMeasures } from "./measures/postgres.ts";
 import { publishMeasures } from "./measures/publish.ts";
 import { statusMeasure } from "./measures/status.ts";
+import { stepsMeasure } from "./measures/steps.ts";
 import { storeMeasure } from "./measures/store.ts";
 import { waitingMeasure } from "./measures/waiting.ts";
 import { record } from "./record.ts";
@@ -36,6 +37,7 @@ const measures: readonly Measure[] = [
   poisonMeasure,
   listeningMeasure,
   ...manyMeasures,
+  stepsMeasure,
   growthMeasure,
   ...postgresMeasures,
 ];

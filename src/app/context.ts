@@ -61,6 +61,11 @@ export interface HandlerContext<Emits extends AnyEventType = AnyEventType> exten
    * content stands; a different second one is dropped and counted, never an error.
    */
   announce(event: NewEventOf<Emits>, options?: Omit<EmitOptions, "after" | "at">): Promise<Receipt>;
+  /**
+   * Shows text to whoever follows the correlation now. Gathered for 100 ms, bounded, kept nowhere, and lost where nobody
+   * listens: what has to arrive is an event.
+   */
+  delta(text: string): void;
 }
 
 /** What can be done without waiting: what a handler on a synchronous store may do. */

@@ -1,5 +1,6 @@
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { plural } from "./format.ts";
 
 export interface JsonDocument {
   /** Where it begins, from 1. */
@@ -39,6 +40,40 @@ export async function* documents(
   }
   if (whole !== undefined) yield [whole];
   else if (batch.length > 0) yield batch;
+}
+
+/**
+ * Reads the documents of a batch and stores them, all or nothing. A refusal says in which line, and what of the `before`
+ * events of earlier batches there is.
+ */
+export async function storeBatch<T, R>(
+  batch: readonly JsonDocument[],
+  before: number,
+  read: (document: JsonDocument) => T,
+  store: (values: readonly T[]) => Promise<R>,
+): Promise<R> {
+  let line: number | undefined;
+  try {
+    const values = batch.map((document) => {
+      line = document.line;
+      return read(document);
+    });
+    line = undefined;
+    return await store(values);
+  } catch (error) {
+    if (!(error instanceof FactlogError)) throw error;
+    const at = line ?? batch[Number(error.details["index"] ?? -1)]?.line;
+    if (at === undefined) throw error;
+    const message = error.message.replace(/^event \d+ of the batch: /u, "").replace(" Nothing was stored.", "");
+    const kept =
+      before === 0
+        ? "Nothing was stored."
+        : `The ${plural(before, "event")} of earlier batches stay stored; give all again once it is mended.`;
+    throw new FactlogError(error.code, `line ${at}: ${message} ${kept}`, {
+      cause: error,
+      details: { ...error.details, line: at },
+    });
+  }
 }
 
 async function* linesOf(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {

@@ -1,16 +1,20 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addApprovals } from "./commands/approvals.ts";
+import { addBackup, addRestore } from "./commands/backup.ts";
 import { addDead } from "./commands/dead.ts";
 import { addDelayed } from "./commands/delayed.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDev } from "./commands/dev.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addExport } from "./commands/export.ts";
+import { addImport } from "./commands/import.ts";
 import { addInit } from "./commands/init.ts";
 import { addPublish } from "./commands/publish.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
 import { addSubscription } from "./commands/subscription.ts";
+import { addToken } from "./commands/token.ts";
 import { addTrace } from "./commands/trace.ts";
 import { addTail } from "./commands/tail.ts";
 import type { Finish } from "./command.ts";
@@ -43,7 +47,12 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addDead,
     addDelayed,
     addApprovals,
+    addToken,
     addDoctor,
+    addBackup,
+    addRestore,
+    addExport,
+    addImport,
   ]) {
     add(program, finish);
   }

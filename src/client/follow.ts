@@ -70,6 +70,8 @@ async function connect(
   throw refusal;
 }
 
+type DeltaData = Omit<Extract<Frame<never>, { kind: "delta" }>, "kind">;
+
 /** What is new in a message: a delivery's state is told again to a reader that comes again. A reset is a reason to do so. */
 function frameOf<E extends AnyEventType>(
   { event, data, id }: Message,
@@ -78,10 +80,12 @@ function frameOf<E extends AnyEventType>(
 ): Frame<EventOf<E>> | undefined {
   if (event === "event") return { kind: "event", event: eventOf(data, id ?? "", types) };
   if (event === "end") return { kind: "end", ...(JSON.parse(data) as { status: "settled" | "dead" }) };
+  if (event === "delta") return { kind: "delta", ...(JSON.parse(data) as DeltaData) };
   if (event !== "delivery") return undefined;
   const delivery = JSON.parse(data) as Omit<Extract<Frame<never>, { kind: "delivery" }>, "kind">;
   const name = JSON.stringify([delivery.subscription, delivery.eventId]);
-  if (told.get(name) === delivery.status) return undefined;
-  told.set(name, delivery.status);
+  const state = JSON.stringify([delivery.status, delivery.reason]);
+  if (told.get(name) === state) return undefined;
+  told.set(name, state);
   return { kind: "delivery", ...delivery };
 }

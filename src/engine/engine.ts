@@ -1,4 +1,5 @@
 import type { Env } from "../env.ts";
+import type { DeltaPort } from "./deltas.ts";
 import type { EventLog } from "./event-log.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -6,10 +7,25 @@ import type { Ledger } from "./ledger.ts";
 export interface Engine {
   readonly log: EventLog;
   readonly ledger: Ledger;
+  /** Absent: deltas are heard in their own process alone. */
+  readonly deltas?: DeltaPort;
   /** One line for people: where it is and how durable. */
   readonly description: string;
   /** Checks of the store itself, for `doctor`: one entry per check, with its figures; `ok: false` where something is wrong. */
   inspect(): Promise<readonly Finding[]>;
+  /** Where old versions of rows wait for open transactions to end before they can be cleaned. Absent: they never do. */
+  horizon?(): Promise<HorizonState>;
+}
+/** What keeps old versions of rows from being cleaned away, so that small hot tables grow and slow down. */
+export interface HorizonState {
+  /** Transactions since the oldest that is still looked at or open. */
+  readonly behind: number;
+  /** For how long the oldest open transaction has been open, milliseconds by the store's clock. */
+  readonly openMs: number;
+  /** Who that is, for people; undefined where nobody is. */
+  readonly by: string | undefined;
+  /** Within what is usual. */
+  readonly ok: boolean;
 }
 export interface Finding {
   readonly check: string;

@@ -4,6 +4,7 @@ import type { LedgerCapabilities } from "./capabilities.ts";
 import type { Appended } from "./event-log.ts";
 import type { SubscriptionTally } from "./tally.ts";
 import type { Journal, StepChange } from "./journal.ts";
+import type { Register } from "./register.ts";
 import type { DelayedEvent, Timetable } from "./timetable.ts";
 import type { Transact, Transacted } from "./transact.ts";
 
@@ -12,7 +13,7 @@ import type { Transact, Transacted } from "./transact.ts";
  * transaction, fenced by session and token where it is a worker's. A stale worker changes nothing. After `close` all
  * reject with CLOSED. OUTCOME_UNKNOWN on a write means: stop, reopen, load again.
  */
-export interface Ledger extends Timetable, Journal {
+export interface Ledger extends Timetable, Journal, Register {
   readonly capabilities: LedgerCapabilities;
 
   /**
@@ -399,6 +400,8 @@ export type Command =
       readonly nowMs: number;
       /** Another scope: no step of before counts, and receivers see other idempotency keys. */
       readonly fresh?: boolean;
+      /** Steps of its scope that are forgotten: they run again, under the same idempotency keys. */
+      readonly drop?: readonly string[];
       readonly audit: EncodedEvent;
     }
   /** Dead -> closed as discarded; the next of the key goes on. */

@@ -19,7 +19,7 @@ import {
   timeMsOf,
 } from "./envelope.ts";
 import type { EncodedEvent, Slot } from "./stored-event.ts";
-import { validateData } from "./validate.ts";
+import { parseData, validateData } from "./validate.ts";
 
 type Summed = Omit<EncodedEvent, "crc" | "schema" | "plain">;
 
@@ -68,8 +68,17 @@ export function slotOf(event: Pick<EncodedEvent, "key" | "id">, slots: number): 
   return hashOf(event) % slots;
 }
 
+/** Of the event or delivery that led to this one. The event's own attributes come before it. */
+interface Surroundings {
+  /** Default: the event's own id. */
+  readonly correlationId?: string | undefined;
+  readonly causationId?: string | undefined;
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
+}
+
 /** What surrounds an event when it is encoded. The event's own attributes come before it. */
-export interface EncodeContext {
+export interface EncodeContext extends Surroundings {
   /** Default source. */
   readonly source: string;
   /** Default time, milliseconds since 1970. */
@@ -78,11 +87,6 @@ export interface EncodeContext {
   uuid(): string;
   /** Id of an event that has none of its own and whose type derives none: those emitted by a delivery. */
   readonly id?: string | undefined;
-  /** Default: the event's own id. */
-  readonly correlationId?: string | undefined;
-  readonly causationId?: string | undefined;
-  readonly traceparent?: string | undefined;
-  readonly tracestate?: string | undefined;
 }
 
 /**
@@ -108,6 +112,41 @@ export function encodeEvent(event: NewEvent, context: EncodeContext): EncodedEve
     version: definition.version,
     schema: definition.fingerprint,
     plain: wire.plain,
+    crc: 0,
+  };
+  encoded.crc = checksum(encoded);
+  return encoded;
+}
+
+/** An event that was stated elsewhere, with its own identity, time, key and version. */
+export interface StatedElsewhere extends Pick<EncodedEvent, "type" | "data" | "key" | "group" | "version"> {
+  readonly attributes: EventAttributes & Required<Pick<EventAttributes, "id" | "source" | "time">>;
+}
+
+/**
+ * Encodes it as it stands. Its schema is not at hand, so its data are validated whenever they are read. Throws
+ * INVALID_DATA, INVALID_ATTRIBUTE, NESTING_TOO_DEEP, EVENT_TOO_LARGE.
+ */
+export function encodeStated({ attributes, ...event }: StatedElsewhere): EncodedEvent {
+  const { id, source, time } = attributes;
+  const { type, data, key, group, version } = event;
+  checkName("type", type);
+  checkId("id", id);
+  if (key !== undefined) checkId("key", key);
+  if (group !== undefined) checkId("group", group);
+  parseData(type, data);
+  const encoded = {
+    source: sourceOf(source),
+    id,
+    type,
+    key,
+    group,
+    timeMs: timeMsOf(time),
+    attributes: encodeAttributes(id, attributes, {}),
+    data,
+    version,
+    schema: "",
+    plain: false,
     crc: 0,
   };
   encoded.crc = checksum(encoded);
@@ -148,7 +187,7 @@ function sourceOf(source: string): string {
   return source;
 }
 
-function encodeAttributes(id: string, own: EventAttributes, context: EncodeContext): string {
+function encodeAttributes(id: string, own: EventAttributes, context: Surroundings): string {
   if (own === noAttributes && isBare(context)) return "";
   const correlationId = own.correlationId ?? context.correlationId;
   const causationId = own.causationId ?? context.causationId;
@@ -166,7 +205,7 @@ function encodeAttributes(id: string, own: EventAttributes, context: EncodeConte
   return attributesText({ correlationId: correlation, causationId, subject, traceparent, tracestate, extensions });
 }
 
-function isBare({ correlationId, causationId, traceparent, tracestate }: EncodeContext): boolean {
+function isBare({ correlationId, causationId, traceparent, tracestate }: Surroundings): boolean {
   return (correlationId ?? causationId ?? traceparent ?? tracestate) === undefined;
 }
 

@@ -18,14 +18,10 @@ export function requireJson(text: string): void {
     const position = jsonFaultAt(text) ?? 0;
     const what =
       position >= text.length ? "it ends too early" : `${shown(text.slice(position, position + 8))} cannot stand`;
-    throw new FactlogError(
-      "INVALID_DATA",
-      `the body is no JSON: ${what} at position ${position}. Nothing was stored.`,
-      {
-        cause,
-        details: { position },
-      },
-    );
+    throw new FactlogError("INVALID_DATA", `this is no JSON: ${what} at position ${position}. Nothing was stored.`, {
+      cause,
+      details: { position },
+    });
   }
 }
 

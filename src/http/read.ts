@@ -137,6 +137,7 @@ async function stream(
   const withReasons = allows(call.access, "read:dead");
   const body = call.streams.start({
     messages: (signal) => messages(call.log.follow({ ...filter, ...where, signal }), withReasons),
+    caller: call.access.caller,
     stillAllowed: call.stillAllowed,
     cut: () => call.outgoing?.destroy() !== undefined,
     failed: (error) => {

@@ -89,14 +89,20 @@ export class Clockwork {
       return stated;
     })().finally(() => {
       this.#looking = undefined;
+      this.#pollLater();
     });
     return this.#looking;
   }
+  /**
+   * What another process delays or moves on announces itself to nobody. From the end of a look on, however it ended: a
+   * poll that came due meanwhile was taken for part of it.
+   */
+  #pollLater(): void {
+    this.#poll?.cancel();
+    if (!this.#stopped) this.#poll = this.#env.after(limits.wakeMaxMs, () => this.#lookSoon(), { upkeep: true });
+  }
   async #lookOnce(): Promise<number> {
     if (this.#stopped) return 0;
-    this.#poll?.cancel();
-    // What another process delays or moves on announces itself to nobody.
-    this.#poll = this.#env.after(limits.wakeMaxMs, () => this.#lookSoon(), { upkeep: true });
     const fired = await this.#fire();
     let ticks = 0;
     for (const schedule of this.#schedules.values()) ticks += await this.#turn(schedule);

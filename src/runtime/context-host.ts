@@ -5,8 +5,9 @@ import { AttemptStepHost } from "./step-host.ts";
 
 /** What the contexts of a subscription's handlers need of it. */
 export function contextHostOf(runner: Runner): ContextHost {
-  const { env, logger, source } = runner.world;
+  const { env, logger, source, deltas } = runner.world;
   return {
+    deltas,
     spec: runner.spec,
     source,
     logger,

@@ -11,6 +11,7 @@ import type { AnyEventType, EventOf, NewEvent, RecordedEvent } from "../event/de
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
+import type { Deltas } from "./deltas.ts";
 import { dueTime } from "./due-time.ts";
 import { type DeliveryIdentity, derivedEventId, idempotencyKey } from "./identity.ts";
 import { guarded } from "./guarded.ts";
@@ -26,6 +27,7 @@ export interface ContextHost {
   now(): number;
   uuid(): string;
   announce(delivery: Delivery, event: EncodedEvent): Promise<Receipt>;
+  readonly deltas: Deltas;
   steps(delivery: Delivery, context: DeliveryContext): StepHost & WaitHost;
 }
 
@@ -42,6 +44,7 @@ export class DeliveryContext implements HandlerContext {
   #ended: Ended | undefined;
   /** The handler has returned; its settle may be under way. */
   #returned = false;
+  #hasDeltas = false;
   #tx: unknown;
   #emits: EncodedEvent[] | undefined;
   #delayed: DelayedEvent[] | undefined;
@@ -148,6 +151,16 @@ export class DeliveryContext implements HandlerContext {
     return this.#host.announce(this.#delivery, this.#encode(event, options));
   }
 
+  delta(text: string): void {
+    this.requireOpen("delta");
+    if (typeof text !== "string") throw new FactlogError("INVALID_OPTION", "ctx.delta takes text.");
+    if (text === "") return;
+    const { correlationId, id: eventId, key, group } = this.#event;
+    this.#hasDeltas = true;
+    const subscription = this.#host.spec.name;
+    this.#host.deltas.add({ correlationId, subscription, eventId, key, group, text });
+  }
+
   // ── steps and waits ──
   async step<T>(
     name: string,
@@ -221,6 +234,7 @@ export class DeliveryContext implements HandlerContext {
   /** What the attempt wants done, if anything. Call once, when the handler has returned: its verbs are too late from now on. */
   effects(): Effects | undefined {
     this.#returned = true;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     const state = this.#state?.change();
     if (this.#emits === undefined && this.#writes === undefined && state === undefined) return undefined;
     return {
@@ -235,6 +249,7 @@ export class DeliveryContext implements HandlerContext {
   end(code: Ended): void {
     if (this.#ended !== undefined) return;
     this.#ended = code;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     this.#controller?.abort(reason(code));
   }
 

@@ -64,16 +64,21 @@ export class DueRows {
       } while (this.#again);
     })().finally(() => {
       this.#looking = undefined;
+      this.#pollLater();
     });
     return this.#looking;
+  }
+  /** From the end of a look on, however it ended: a poll that came due meanwhile was taken for part of it. */
+  #pollLater(): void {
+    this.#poll?.cancel();
+    if (!this.#stopped)
+      this.#poll = this.#runner.world.env.after(limits.duePollMs, () => this.look(), { upkeep: true });
   }
 
   async #look(): Promise<void> {
     const { world, slots } = this.#runner;
     if (this.#stopped) return;
     const nowMs = world.env.now();
-    this.#poll?.cancel();
-    this.#poll = world.env.after(limits.duePollMs, () => this.look(), { upkeep: true });
     const mine = [...slots.values()].filter((slot) => !slot.leaving);
     if (this.#runner.halted || mine.length === 0 || this.#active.size > limits.duePageRows) return;
     const leases = mine.map((slot) => slot.lease);

@@ -1,12 +1,23 @@
 /** status, subscription, dead and doctor as processes, over a log that was filled in this one. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { defineApp, defineSubscription, NonRetryable, openLog } from "../../src/index.ts";
 import { defineEvent } from "../../src/event/define.ts";
 import { z } from "zod";
-import { factlog, noPty, objectsIn, type Ran, shopFolder, start, startOnTerminal } from "../support/cli.ts";
+import {
+  commandLine,
+  factlog,
+  noPty,
+  objectsIn,
+  type Ran,
+  shopFolder,
+  start,
+  startOnTerminal,
+} from "../support/cli.ts";
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const OrderPlaced = defineEvent("OrderPlaced", {
@@ -180,6 +191,40 @@ test("subscriptions: created where --from says, renamed, retired after confirmat
   assert.equal((await run("subscription", "retire", "outlook", "--yes")).code, 0);
   assert.match((await run("subscription", "retire", "outlook", "--yes")).stderr, /^NOT_FOUND /);
   assert.doesNotMatch((await run("status")).stdout, /outlook|forecast/);
+});
+
+test("backup and restore: a copy with a name is whole; a log that is there is moved aside when that is said", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 2);
+  const run = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
+  const made = await run("backup", "copy.db");
+  assert.equal(made.code, 0);
+  assert.match(made.stdout, /^sqlite:factlog\.db -> copy\.db {2}[\d,]+ KiB, checked, epoch \S+\n$/);
+  assert.match(
+    (await run("backup", "copy.db")).stderr,
+    /^CONFLICT .*copy\.db is there already: name another file\.\n$/,
+  );
+  assert.match(
+    (await run("restore", "copy.db")).stderr,
+    /^CONFLICT .*factlog\.db is there already: with --yes it is moved aside/,
+  );
+  const restored = await run("restore", "copy.db", "--yes", "--json");
+  const [object] = objectsIn(restored.stdout);
+  assert.deepEqual([restored.code, object?.["log"]], [0, "sqlite:factlog.db"]);
+  assert.match(String(object?.["aside"]), /factlog\.db\.before-/);
+  assert.match((await run("status")).stdout, /^2 dead letters/m);
+  assert.match((await run("backup", "x.db", "--url", "postgres://h/d")).stderr, /^NOT_SUPPORTED .*pg_dump/);
+  // No file grows beyond 64 KiB here, as on a disk that is full.
+  const full = spawnSync(
+    "bash",
+    ["-c", 'ulimit -f 64; trap "" XFSZ; exec "$@"', "bash", ...commandLine(["backup", "full.db"])],
+    { cwd },
+  );
+  assert.equal(full.status, 1);
+  assert.match(String(full.stderr), /^STORE_FAILED .*factlog\.db to .*full\.db\.part: the store failed/);
+  assert.deepEqual(
+    readdirSync(cwd).filter((name) => name.startsWith("full")),
+    [],
+  );
 });
 
 test("doctor says that all is well, check by check, and what is not", async (t) => {

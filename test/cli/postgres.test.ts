@@ -1,7 +1,7 @@
 /** The command line over a PostgreSQL log: the address is all that differs. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { emptyFolder, factlog, objectsIn, order } from "../support/cli.ts";
+import { emptyFolder, factlog, objectsIn, order, type Ran } from "../support/cli.ts";
 import { freshPlace, sql } from "../support/postgres.ts";
 
 test("publish, tail, status and doctor work on FACTLOG_URL; looking makes no log", async (t) => {
@@ -21,6 +21,30 @@ test("publish, tail, status and doctor work on FACTLOG_URL; looking makes no log
   const doctor = await factlog(t, ["doctor"], { cwd, env });
   assert.equal(doctor.code, 0, doctor.stdout + doctor.stderr);
   assert.match(doctor.stdout, /PostgreSQL \d+/u);
+});
+
+test("a log moves from SQLite to PostgreSQL: same ids in the same order, and only what comes later is delivered", async (t) => {
+  const { address, remove } = await freshPlace();
+  t.after(remove);
+  const cwd = emptyFolder(t);
+  const run = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
+  const moved = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd, env: { FACTLOG_URL: address } });
+  await run("init");
+  for (const id of ["o-1", "o-2", "o-3"]) await run("publish", "OrderPlaced", order(id));
+  await run("start", "app.ts", "--once");
+  await run("export", "shop.ndjson");
+  assert.match((await moved("import", "shop.ndjson")).stdout, /3 events stored$/mu);
+  const idsOf = ({ stdout }: Ran): unknown[] => objectsIn(stdout).map(({ id }) => id);
+  assert.deepEqual(idsOf(await moved("tail", "--json")), idsOf(await run("tail", "--json")));
+  assert.equal((await moved("subscription", "create", "warehouse", "--from", "now")).code, 0);
+  await moved("publish", "OrderPlaced", order("o-4"));
+  const worked = await moved("start", "app.ts", "--once", "--json");
+  assert.equal(worked.code, 0, worked.stderr);
+  const [status] = objectsIn((await moved("status", "--json")).stdout) as unknown as [
+    { subscriptions: { closed: number; depth: number }[] },
+  ];
+  assert.deepEqual([status.subscriptions[0]?.closed, status.subscriptions[0]?.depth], [1, 0]);
+  assert.equal((await moved("doctor")).code, 0);
 });
 
 test("status and doctor show what waits in the outbox and what was refused; a worker empties it", async (t) => {

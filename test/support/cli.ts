@@ -100,9 +100,18 @@ export class Running {
   }
 }
 
-/** Starts the command line from the sources; ended with the test at the latest. */
+/** The command line from the sources, as a process is started. */
+export const commandLine = (args: readonly string[]): readonly [string, ...string[]] => [
+  process.execPath,
+  "--conditions=@factlog/source",
+  main,
+  ...args,
+];
+
+/** Starts it; ended with the test at the latest. */
 export function start(t: TestContext, args: readonly string[], { cwd, env = {}, input }: RunOptions): Running {
-  const child = spawn(process.execPath, ["--conditions=@factlog/source", main, ...args], {
+  const [program, ...rest] = commandLine(args);
+  const child = spawn(program, rest, {
     cwd,
     env: { ...process.env, FACTLOG_URL: "", ...env },
     stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
@@ -117,7 +126,7 @@ export const noPty: string | false = spawnSync("script", ["--version"]).error ==
 
 /** The same on a pseudo-terminal, whose other end the test holds: in the shell's place, or Ctrl-C would end the shell. */
 export function startOnTerminal(t: TestContext, args: readonly string[], { cwd }: RunOptions): Running {
-  const command = [process.execPath, "--conditions=@factlog/source", main, ...args].map((each) => `'${each}'`);
+  const command = commandLine(args).map((each) => `'${each}'`);
   const child = spawn("script", ["--quiet", "--return", "--command", `exec ${command.join(" ")}`, "/dev/null"], {
     cwd,
     env: { ...process.env, FACTLOG_URL: "" },

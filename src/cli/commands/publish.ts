@@ -14,7 +14,7 @@ import type { Log, PublishOptions as PublishWhen } from "../../runtime/log.ts";
 import { type AppFile, loadApp, requireAppFile } from "../app-file.ts";
 import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
 import { duration, nearest, placeOf, plural } from "../format.ts";
-import { documents } from "../json-lines.ts";
+import { documents, storeBatch } from "../json-lines.ts";
 import { withLog } from "../open.ts";
 import type { Output } from "../output.ts";
 
@@ -172,7 +172,12 @@ async function publishStream(stream: Stream): Promise<void> {
   let [stored, duplicates] = [0, 0];
   for await (const batch of documents(stdin, batchMax)) {
     requireOneIdentity(attributes, stored + duplicates + batch.length);
-    const receipts = await publishBatch(log, definition, attributes, batch, stored + duplicates);
+    const receipts = await storeBatch(
+      batch,
+      stored + duplicates,
+      ({ text }) => eventFrom(definition, text, attributes),
+      (events) => log.publishAll(events),
+    );
     for (const receipt of receipts) {
       if (receipt.duplicate) duplicates++;
       else stored++;
@@ -192,37 +197,4 @@ function requireOneIdentity(attributes: EventAttributes, events: number): void {
     "INVALID_OPTION",
     "--id names one event, and stdin holds several: let the event type take the id from the data.",
   );
-}
-
-type Batch = readonly { readonly line: number; readonly text: string }[];
-
-async function publishBatch(
-  log: Log,
-  definition: EventDefinition,
-  attributes: EventAttributes,
-  batch: Batch,
-  before: number,
-): Promise<readonly Receipt[]> {
-  let line: number | undefined;
-  try {
-    const events = batch.map((document) => {
-      line = document.line;
-      return eventFrom(definition, document.text, attributes);
-    });
-    line = undefined;
-    return await log.publishAll(events);
-  } catch (error) {
-    if (!(error instanceof FactlogError)) throw error;
-    const at = line ?? batch[Number(error.details["index"] ?? -1)]?.line;
-    if (at === undefined) throw error;
-    const message = error.message.replace(/^event \d+ of the batch: /u, "").replace(" Nothing was stored.", "");
-    const kept =
-      before === 0
-        ? "Nothing was stored."
-        : `The ${plural(before, "event")} of earlier batches stay stored; publish all again once it is mended.`;
-    throw new FactlogError(error.code, `line ${at}: ${message} ${kept}`, {
-      cause: error,
-      details: { ...error.details, line: at },
-    });
-  }
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { HorizonState } from "../../engine/engine.ts";
 import type { OutboxState } from "../../engine/event-log.ts";
 import { pause, realEnv } from "../../env.ts";
 import { FactlogError } from "../../errors.ts";
@@ -69,6 +70,8 @@ interface Seen {
   readonly notStarted: readonly string[];
   /** Events of the user's own transactions; undefined on a log that takes none. */
   readonly outbox: OutboxState | undefined;
+  /** What keeps old versions of rows from being cleaned away; undefined on a log where nothing does. */
+  readonly horizon: HorizonState | undefined;
 }
 
 async function look(opened: OpenedLog, app: AppFile | undefined): Promise<Seen> {
@@ -82,6 +85,7 @@ async function look(opened: OpenedLog, app: AppFile | undefined): Promise<Seen> 
     subscriptions,
     notStarted: names.filter((name) => !subscriptions.some((each) => each.name === name)),
     outbox: await opened.log.operator.outbox(),
+    horizon: await opened.log.operator.horizon(),
   };
 }
 
@@ -92,7 +96,7 @@ function stateOf(subscription: SubscriptionStatus, app: AppFile | undefined): Su
 
 type Line = readonly [text: string, style?: "bad" | "faint"];
 
-function screenOf({ log, head, subscriptions, notStarted, outbox }: Seen, out: Output): readonly Line[] {
+function screenOf({ log, head, subscriptions, notStarted, outbox, horizon }: Seen, out: Output): readonly Line[] {
   return [
     [`${log}  head at ${head}`],
     ...(subscriptions.length === 0
@@ -100,6 +104,7 @@ function screenOf({ log, head, subscriptions, notStarted, outbox }: Seen, out: O
       : out.tableLines(headings, subscriptions.map(rowOf)).map((line): Line => [line])),
     ...notStarted.map((name): Line => [`${name}  has never run on this log`]),
     ...(outbox === undefined ? [] : outboxLines(outbox)),
+    ...(horizon === undefined ? [] : horizonLines(horizon)),
     ...advice(subscriptions),
   ];
 }
@@ -109,6 +114,14 @@ function outboxLines({ depth, oldestMs, refused }: OutboxState): readonly Line[]
   if (depth > 0) lines.push([`outbox: ${plural(depth, "event")} waiting, the oldest for ${age(oldestMs)}`]);
   if (refused > 0) lines.push([`outbox: ${plural(refused, "event")} refused: factlog doctor names them`, "bad"]);
   return lines;
+}
+
+/** Nothing where it is as usual. */
+export function horizonLines({ behind, openMs, by, ok }: HorizonState): readonly Line[] {
+  if (ok) return [];
+  const since = openMs > 0 ? `for ${age(openMs)}, ` : "";
+  const who = by ?? "an open transaction";
+  return [[`vacuum cleans nothing: held back ${since}${plural(behind, "transaction")} ago, by ${who}: end it`, "bad"]];
 }
 
 const headings =

@@ -59,6 +59,10 @@ export class Connection {
     this.#options = options;
   }
 
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** Connects without retrying: for the first look at a server. */
   async reach(): Promise<void> {
     await this.#queue(async () => {
@@ -137,7 +141,7 @@ export class Connection {
   async #connect(): Promise<Client> {
     const { driver, location, applicationName, role, prepare } = this.#options;
     const client = new driver.Client({
-      connectionString: location.connectionString,
+      ...location.client,
       application_name: `${applicationName} ${role}`,
       connectionTimeoutMillis: limits.busyMaxMs,
       query_timeout: answerMaxMs,
@@ -192,6 +196,8 @@ const settings: string = [
   "SET default_transaction_isolation = 'read committed'",
   "SET client_min_messages = error",
   "SET plan_cache_mode = auto",
+  // Our statements touch few rows, and say so to no planner without statistics: it would compile them each time.
+  "SET jit = off",
 ].join("; ");
 
 function runOn(client: Client): Run {

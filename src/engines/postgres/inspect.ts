@@ -3,6 +3,7 @@ import { isIntact } from "../../event/codec.ts";
 import { inspectLedger } from "./conservation.ts";
 import type { Run } from "./connection.ts";
 import { outboxState } from "./event-log.ts";
+import { horizonOf } from "./horizon.ts";
 import { eventColumns, toEvent, type EventRow } from "./event-row.ts";
 import type { Store } from "./store.ts";
 
@@ -12,9 +13,6 @@ const checksumEventsMax = 100_000;
 const chunkEvents = 5_000;
 /** Events counted anew to compare them with the counters per type. */
 const countedEventsMax = 1_000_000;
-/** Beyond it dead versions of rows pile up behind an open transaction. */
-const horizonAgeMax = 10_000_000;
-const oldTransactionS = 300;
 /** Half of it full, a stuck listener is near: a full queue stops every commit that notifies. */
 const notifyQueueMax = 0.5;
 /** Workers look several times a second: what lies in the outbox for longer is moved by nobody. */
@@ -41,14 +39,12 @@ export async function inspect(store: Store): Promise<readonly Finding[]> {
 }
 
 async function server({ identity }: Store, run: Run): Promise<Finding[]> {
-  const [row] = await run<[string, string, string, string, number, number, number]>(
+  const [row] = await run<[string, string, string, string, number]>(
     `SELECT current_setting('server_version'), current_setting('fsync'), current_setting('full_page_writes'),
-       current_setting('synchronous_commit'), pg_notification_queue_usage(),
-       (SELECT coalesce(max(age(backend_xmin)), 0) FROM pg_stat_activity),
-       (SELECT coalesce(max(extract(epoch FROM now() - xact_start)), 0)::float8 FROM pg_stat_activity
-        WHERE state <> 'idle' AND pid <> pg_backend_pid() AND backend_type = 'client backend')`,
+       current_setting('synchronous_commit'), pg_notification_queue_usage()`,
   );
-  const [version, fsync, pageWrites, commit, queue, horizon, oldest] = row!;
+  const { behind, openMs, by, ok } = await horizonOf(run);
+  const [version, fsync, pageWrites, commit, queue] = row!;
   const queueShare = Number(queue);
   return [
     {
@@ -58,8 +54,8 @@ async function server({ identity }: Store, run: Run): Promise<Finding[]> {
     },
     {
       check: "horizon",
-      ok: horizon < horizonAgeMax && oldest < oldTransactionS,
-      message: `oldest snapshot ${horizon} transactions behind, oldest transaction open for ${Math.round(oldest)} s: as long as it is open, vacuum cleans nothing`,
+      ok,
+      message: `oldest snapshot ${behind} transactions behind, oldest transaction open for ${Math.round(openMs / 1_000)} s${by === undefined ? "" : `, by ${by}`}: as long as it is open, vacuum cleans nothing`,
     },
     {
       check: "notify queue",

@@ -1,7 +1,10 @@
+import { pause } from "../../env.ts";
+import { mayPass } from "../../errors.ts";
 import { idConflict } from "../../event/codec.ts";
 import type { Change, Recorded } from "../../engine/ledger.ts";
+import { limits } from "../../limits.ts";
 import { ChangeWriter, effectsOf, eventsOf } from "./changes.ts";
-import type { Run } from "./connection.ts";
+import { Lost, type Run } from "./connection.ts";
 import type { Client } from "./driver.ts";
 import { guestOff, guestOn, runGuest } from "./guest.ts";
 import { isLost, mayRunAgain } from "./postgres-error.ts";
@@ -20,6 +23,9 @@ interface Refused {
   readonly position: number;
   readonly error: unknown;
 }
+
+/** For so long a flush is sent again into connections that are made and end; then the worker stops. */
+const lostMaxMs = 40_000;
 
 /** A change with statements of the user came to nothing after these had run: everything is done again without them. */
 class WritesInVain extends Error {}
@@ -58,7 +64,7 @@ export class Recorder {
     const events = this.#sharesLog ? changes.flatMap(eventsOf) : [];
     for (;;) {
       try {
-        const told = await this.#store.repeat(this.#store.writes, async (run, client) => {
+        const told = await this.#untilKnown(async (run, client) => {
           await this.#store.names.ensure(run, events);
           if (changes.some(hasWrites)) return this.#withWrites(run, client, { session, flush, changes, barred, lost });
           return (await this.#settle(run, session, flush, changes, barred)).told;
@@ -68,6 +74,30 @@ export class Recorder {
         if (error instanceof DoneBefore) return this.#answers(changes, error.answers, barred);
         if (!(error instanceof WritesInVain)) throw error;
       }
+    }
+  }
+
+  /**
+   * Runs one flush until it is known what became of it. Once it was sent into a connection that ended, a server that is
+   * not there is waited for: to begin anew under another name could do everything a second time.
+   */
+  async #untilKnown<T>(work: (run: Run, client: Client) => Promise<T>): Promise<T> {
+    const { writes, env } = this.#store;
+    let untilMs: number | undefined;
+    for (;;) {
+      this.#store.requireSound();
+      try {
+        return await writes.run(work);
+      } catch (error) {
+        const lost = error instanceof Lost;
+        const mapped = this.#store.error(error);
+        if (lost) untilMs ??= env.monotonic() + lostMaxMs;
+        if (untilMs === undefined || writes.isClosed || (lost ? env.monotonic() > untilMs : !mayPass(mapped)))
+          throw mapped;
+        if (lost) continue;
+        untilMs = env.monotonic() + lostMaxMs;
+      }
+      await pause(env, limits.checkpointMs);
     }
   }
 

@@ -187,7 +187,7 @@ export class Transactor {
   #pool(): Promise<Pool> {
     this.#own ??= loadDriver().then((driver) => {
       const pool = new driver.Pool({
-        connectionString: this.#store.location.connectionString,
+        ...this.#store.location.client,
         application_name: this.#store.nameOf("handlers"),
         max: limits.transactionsMax,
         connectionTimeoutMillis: limits.busyMaxMs,

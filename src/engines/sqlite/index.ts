@@ -46,6 +46,7 @@ function engineOf(store: Store): Engine {
     log: new SqliteLog(store),
     ledger: new SqliteLedger(store, { sharesLog: true, slots: store.identity.slots }),
     description: `${store.location.inMemory ? "sqlite in memory  not durable" : `sqlite:${resolve(store.location.path)}  durable (WAL, FULL)`}`,
+    deltas: store.deltas,
     inspect: () => inspect(store),
   };
 }

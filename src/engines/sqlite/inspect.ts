@@ -12,14 +12,19 @@ const checksumEventsMax = 100_000;
 /** Events counted anew to compare them with the counters per type. */
 const countedEventsMax = 1_000_000;
 
+export interface InspectOptions {
+  /** The file itself is checked however large it is. Default false. */
+  readonly whole?: boolean;
+}
+
 /**
  * Checks of the file and of what its numbers promise, in one snapshot. Synchronous for as long as it takes: seconds for
  * millions of pending events.
  */
-export function inspect(store: Store): Promise<readonly Finding[]> {
+export function inspect(store: Store, options: InspectOptions = {}): Promise<readonly Finding[]> {
   return store.snapshot(() => [
     settings(store),
-    file(store),
+    file(store, options),
     checksums(store),
     counters(store),
     ...inspectLedger(store.db, store.counts.read().appended),
@@ -37,9 +42,9 @@ function settings({ db, location, identity }: Store): Finding {
   return { check: "settings", ok, message };
 }
 
-function file({ db }: Store): Finding {
+function file({ db }: Store, { whole = false }: InspectOptions): Finding {
   const bytes = Number(db.value("PRAGMA page_count")) * Number(db.value("PRAGMA page_size"));
-  if (bytes > quickCheckBytesMax) {
+  if (bytes > quickCheckBytesMax && !whole) {
     const message = `${bytes} bytes: not checked here; run PRAGMA quick_check with SQLite's command line`;
     return { check: "file", ok: true, message };
   }

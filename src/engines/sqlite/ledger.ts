@@ -18,6 +18,7 @@ import type {
   SubscriptionTally,
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
+import type { Entering, Entry } from "../../engine/register.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import type { Transact, Transacted } from "../../engine/transact.ts";
 import { Commands } from "./command.ts";
@@ -29,6 +30,7 @@ import { Steps } from "./journal.ts";
 import { Leases } from "./lease.ts";
 import { Queries } from "./queries.ts";
 import { eventsOf, needsSync, Recorder, requireSound, type RecordCall } from "./record.ts";
+import { Register } from "./register.ts";
 import { Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
 import { Tallies } from "./tally.ts";
@@ -53,6 +55,7 @@ export class SqliteLedger implements Ledger {
   readonly #delays: Delays;
   readonly #timetable: Timetable;
   readonly #transactor: Transactor;
+  readonly #register: Register;
   #closing: Promise<void> | undefined;
 
   constructor(store: Store, options: { readonly sharesLog: boolean; readonly slots: number }) {
@@ -72,6 +75,7 @@ export class SqliteLedger implements Ledger {
     this.#queries = new Queries(store);
     this.#delays = delays;
     this.#timetable = new Timetable(store, delays, effects);
+    this.#register = new Register(store, effects);
     this.#tallies = new Tallies(db);
     this.capabilities = {
       sharesLog: options.sharesLog,
@@ -166,6 +170,16 @@ export class SqliteLedger implements Ledger {
   async tick(tick: Tick): Promise<boolean> {
     this.#requireOpen();
     return this.#write(true, () => this.#timetable.tick(tick), tick.events.length);
+  }
+
+  async entries(kind: string): Promise<readonly Entry[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#register.entries(kind));
+  }
+
+  async enter(entering: Entering): Promise<boolean> {
+    this.#requireOpen();
+    return this.#write(true, () => this.#register.enter(entering), entering.events.length);
   }
 
   async steps(delivery: DeliveryRef, scope: number): Promise<readonly StepRecord[]> {

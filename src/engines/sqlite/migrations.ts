@@ -43,6 +43,11 @@ export function migrate(db: Database, wanted: Wanted, env: Env, path: string): I
   return requireWanted(identityOf(db, path)!, wanted, path);
 }
 
+/** Begins another life of the log: positions may be given a second time. */
+export function renewEpoch(db: Database, env: Env): void {
+  write(db, "epoch", env.uuid());
+}
+
 function initialise(db: Database, wanted: Wanted, env: Env): void {
   db.exec(`PRAGMA application_id = ${applicationId}`);
   write(db, "epoch", env.uuid());
@@ -56,8 +61,8 @@ function write(db: Database, name: string, value: string | number): void {
   db.prepare(`INSERT OR REPLACE INTO factlog_meta(name, value) VALUES (?, ${cell})`).run(name, value);
 }
 
-/** Undefined for an empty file. */
-function identityOf(db: Database, path: string): Identity | undefined {
+/** Throws NOT_A_LOG and STORE_TOO_NEW. Undefined for an empty file. */
+export function identityOf(db: Database, path: string): Identity | undefined {
   const tables = db.value("SELECT count(*) FROM sqlite_schema") as number;
   const id = db.value("PRAGMA application_id") as number;
   if (tables === 0 && id === 0) return undefined;

@@ -75,6 +75,8 @@ CREATE TABLE factlog_delayed(
 CREATE INDEX factlog_delayed_due ON factlog_delayed(due_ms);
 CREATE INDEX factlog_delayed_correlation ON factlog_delayed(correlation_id);
 CREATE TABLE factlog_schedule(name TEXT PRIMARY KEY, tick_ms REAL NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE factlog_entry(
+  kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(kind, name)) STRICT, WITHOUT ROWID;
 
 ALTER TABLE factlog_delivery ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE factlog_delivery ADD COLUMN woken INTEGER NOT NULL DEFAULT 0;

@@ -71,21 +71,30 @@ BEGIN
   IF answer IS NULL THEN answer := '{"status": "lost"}'; END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION S.leased(p_session bigint, c jsonb) RETURNS S.slot LANGUAGE sql AS $$
-  SELECT l FROM S.slot l WHERE l.sub = (c->>'sub')::integer AND l.gen = (c->>'gen')::integer
-    AND l.slot = (c->>'slot')::integer AND l.token = (c->>'token')::bigint AND l.session = p_session
-$$;
+CREATE OR REPLACE FUNCTION S.leased(p_session bigint, c jsonb) RETURNS S.slot LANGUAGE plpgsql AS $$
+DECLARE
+  l S.slot;
+BEGIN
+  SELECT o.* INTO l FROM S.slot o WHERE o.sub = (c->>'sub')::integer AND o.gen = (c->>'gen')::integer
+    AND o.slot = (c->>'slot')::integer AND o.token = (c->>'token')::bigint AND o.session = p_session;
+  RETURN l;
+END $$;
 
-CREATE OR REPLACE FUNCTION S.running(p_session bigint, c jsonb) RETURNS S.delivery LANGUAGE sql AS $$
-  SELECT d FROM S.delivery d WHERE d.sub = (c->>'sub')::integer AND d.gen = (c->>'gen')::integer
-    AND d.slot = (c->>'slot')::integer AND d.position = (c->>'position')::bigint
-    AND d.token = (c->>'rowToken')::bigint AND d.session = p_session AND d.state = 2
-$$;
+CREATE OR REPLACE FUNCTION S.running(p_session bigint, c jsonb) RETURNS S.delivery LANGUAGE plpgsql AS $$
+DECLARE
+  d S.delivery;
+BEGIN
+  SELECT o.* INTO d FROM S.delivery o WHERE o.sub = (c->>'sub')::integer AND o.gen = (c->>'gen')::integer
+    AND o.slot = (c->>'slot')::integer AND o.position = (c->>'position')::bigint
+    AND o.token = (c->>'rowToken')::bigint AND o.session = p_session AND o.state = 2;
+  RETURN d;
+END $$;
 
 CREATE OR REPLACE FUNCTION S.recorded(p_sub integer, p_gen integer, p_slot integer, p_keys text[], p_promoted boolean) RETURNS jsonb
-LANGUAGE sql AS $$
-  SELECT jsonb_build_object('status', 'ok', 'freed', S.freed(p_sub, p_gen, p_slot, p_keys), 'promoted', p_promoted)
-$$;
+LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN jsonb_build_object('status', 'ok', 'freed', S.freed(p_sub, p_gen, p_slot, p_keys), 'promoted', p_promoted);
+END $$;
 
 CREATE OR REPLACE FUNCTION S.progress(
   p_session bigint, c jsonb, p_head bigint, p_now float8, p_shares boolean, OUT answer jsonb, OUT head bigint)
@@ -244,8 +253,7 @@ BEGIN
   UPDATE S.delivery SET state = 2, due_ms = NULL, session = p_session, holds = v_holds, waits = false, woken = false,
       token = token + 1
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
-  PERFORM S.count_row(d.sub, d.gen, d.slot, d.state, d.holds, d.stop, -1);
-  PERFORM S.count_row(d.sub, d.gen, d.slot, 2, v_holds, d.stop, 1);
+  PERFORM S.recount(d, 2, v_holds, d.stop);
   RETURN S.recorded(d.sub, d.gen, d.slot, ARRAY[d.key], false);
 END $$;
 
