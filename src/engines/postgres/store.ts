@@ -82,9 +82,14 @@ export class Store {
     }
   }
 
+  /** A head below one that was seen is one of a log that was restored under the connection: then it fails. */
   async readHead(): Promise<number> {
-    const rows = await this.read((run) => run<[number]>(this.sql("SELECT position FROM S.head"), [], "head"));
-    return rows[0]![0];
+    const seen = this.bell.head;
+    return this.read(async (run) => {
+      const [row] = await run<[number]>(this.sql("SELECT position FROM S.head"), [], "head");
+      if (row![0] < seen) await this.requireSameLife(run);
+      return row![0];
+    });
   }
 
   /** An error of the server or the connection as one of ours. */
@@ -145,7 +150,7 @@ export class Store {
 
   /** A server that was restored or failed over may give positions a second time. */
   async requireSameLife(run: Run): Promise<void> {
-    if (await isSameLife(run, this.identity)) return;
+    if (await isSameLife(run, this.location, this.identity, this.bell.head)) return;
     const error = new FactlogError(
       "STORE_FAILED",
       `${this.location.shown} is another database than before (restored, failed over or replaced): positions begin a new epoch.`,

@@ -4,10 +4,12 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
+  cpSync,
   lchownSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -72,14 +74,62 @@ export class Server {
   /** Ends at once, as by a crash, and comes again. */
   async restart(): Promise<void> {
     await this.kill();
+    await this.resume();
+  }
+
+  /** Comes again, where it was. */
+  async resume(): Promise<void> {
     this.#process = await startIn(this.#directory, this.#bin);
+  }
+
+  /** Where its programs are. */
+  get programs(): string {
+    return this.#bin;
+  }
+
+  /** Ends in order: what its files hold then is whole. */
+  async halt(): Promise<void> {
+    await this.#end("SIGINT");
+  }
+
+  /** Keeps its files as they are while it is halted. The function puts them back, while it is halted again. */
+  keepFiles(): () => void {
+    const [data, kept] = [join(this.#directory, "data"), join(this.#directory, "kept")];
+    cpSync(data, kept, { recursive: true });
+    chmodSync(kept, 0o700);
+    return () => {
+      rmSync(data, { recursive: true });
+      renameSync(kept, data);
+      giveAway(this.#directory);
+    };
+  }
+
+  /** A copy of a halted server that follows it once both are up. */
+  static async following(first: Server): Promise<Server> {
+    const directory = mkdtempSync(join(tmpdir(), "factlog-pg-"));
+    const data = join(directory, "data");
+    cpSync(join(first.#directory, "data"), data, { recursive: true });
+    chmodSync(data, 0o700);
+    const port = await freePort();
+    const settings = [
+      `port = ${port}`,
+      `unix_socket_directories = '${directory}'`,
+      `primary_conninfo = 'host=127.0.0.1 port=${first.port} user=postgres'`,
+    ];
+    appendFileSync(join(data, "postgresql.conf"), `${settings.join("\n")}\n`);
+    writeFileSync(join(data, "standby.signal"), "");
+    giveAway(directory);
+    return new Server(directory, first.#bin, port, await startIn(directory, first.#bin));
   }
 
   /** Ends at once: clients lose their connections, and what was committed is recovered at the next start. */
   async kill(): Promise<void> {
+    await this.#end("SIGQUIT");
+  }
+  async #end(signal: NodeJS.Signals): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = once(this.#process, "exit");
-    this.#process.kill("SIGQUIT");
+    this.#process.kill(signal);
     await ended;
   }
 
