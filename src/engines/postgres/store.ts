@@ -8,6 +8,7 @@ import { channelOf, Hub } from "./hub.ts";
 import type { Location } from "./location.ts";
 import { isSameLife, migrate, type Identity, type Wanted } from "./migrations.ts";
 import { Names } from "./names.ts";
+import { requireOwnBackend } from "./pooler.ts";
 import { isLost, storeError } from "./postgres-error.ts";
 import { inSchema } from "./schema.ts";
 
@@ -205,7 +206,8 @@ async function openOnce(env: Env, location: Location, wanted: Wanted): Promise<S
   const prepare = async (run: Run): Promise<void> => {
     await store?.requireSameLife(run);
   };
-  const writes = new Connection({ ...options, role: "writes", prepare });
+  const look = (client: Client): Promise<void> => requireOwnBackend(client, driver, location);
+  const writes = new Connection({ ...options, role: "writes", look, prepare });
   try {
     await writes.reach();
     const identity = await writes.run((run) => migrate(run, location, wanted, env));

@@ -21,6 +21,8 @@ import type { Release } from "./binaries.ts";
 export interface ServerOptions {
   /** Lines of postgresql.conf. */
   readonly settings?: readonly string[];
+  /** Speaks TLS, and in the clear with nobody: PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Comes up read-only, as one that follows another server. */
   readonly standby?: boolean;
 }
@@ -48,6 +50,8 @@ export class Server {
   static async start(release: Release, options: ServerOptions = {}): Promise<Server> {
     const directory = mkdtempSync(join(tmpdir(), "factlog-pg-"));
     const bin = release.programs(directory);
+    for (const [name, text] of Object.entries(options.tls ?? {}))
+      writeFileSync(join(directory, name), text, { mode: 0o600 });
     giveAway(directory);
     const data = join(directory, "data");
     execFileSync(
@@ -56,7 +60,8 @@ export class Server {
       { ...identity(), stdio: "ignore" },
     );
     const hba = join(data, "pg_hba.conf");
-    writeFileSync(hba, `host all guarded 127.0.0.1/32 scram-sha-256\n${readFileSync(hba, "utf8")}`);
+    const inTheClear = options.tls === undefined ? "" : "hostnossl all all 127.0.0.1/32 reject\n";
+    writeFileSync(hba, `${inTheClear}host all guarded 127.0.0.1/32 scram-sha-256\n${readFileSync(hba, "utf8")}`);
     const port = await freePort();
     const settings = [
       "listen_addresses = '127.0.0.1'",
@@ -64,6 +69,9 @@ export class Server {
       `unix_socket_directories = '${directory}'`,
       "max_connections = 300",
       "shared_buffers = 64MB",
+      ...(options.tls === undefined
+        ? []
+        : ["ssl = on", `ssl_cert_file = '${directory}/cert'`, `ssl_key_file = '${directory}/key'`]),
       ...(options.settings ?? []),
     ];
     appendFileSync(join(data, "postgresql.conf"), `${settings.join("\n")}\n`);
@@ -172,8 +180,8 @@ async function startIn(directory: string, bin: string): Promise<ChildProcess> {
   return server;
 }
 
-/** PostgreSQL does not run as root: then it runs as another user of this machine. */
-function identity(): { readonly uid?: number; readonly gid?: number } {
+/** Neither PostgreSQL nor PgBouncer runs as root: then it runs as another user of this machine. */
+export function identity(): { readonly uid?: number; readonly gid?: number } {
   if (process.getuid?.() !== 0) return {};
   const rows = readFileSync("/etc/passwd", "utf8").split("\n");
   for (const name of ["postgres", "nobody"]) {
