@@ -62,6 +62,7 @@ const meanings: Readonly<Record<string, string>> = {
   "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
   "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
   "postgres/latency-p99": "the same, p99",
+  "postgres/horizon": "PostgreSQL 18: publish and handle while a writer and a snapshot are held open, against none",
 };
 
 function recordedRuns(): BenchRun[] {
@@ -84,17 +85,20 @@ export function newestPeersRun(): BenchRun | undefined {
   return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
 }
 
+/** The newest run of all measures on PostgreSQL; whole runs leave none of them out where a server is here. */
+export function newestPostgresRun(): BenchRun | undefined {
+  return recordedRuns().findLast(({ quick, results: found }) => !quick && found.some(isOfPostgres));
+}
+const isOfPostgres = ({ name }: Measurement): boolean => name.startsWith("postgres/");
+
 export function writePage(): void {
-  writeFileSync(page, pageOf(newestRun(), newestPeersRun()));
+  writeFileSync(page, pageOf(newestRun(), newestPeersRun(), newestPostgresRun()));
 }
 
 /** docs/reference/performance.md. */
-export function pageOf(run: BenchRun, peersRun: BenchRun | undefined): string {
-  const { results: found } = run;
-  const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
-    const one = found.find((each) => each.name === name);
-    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
-  });
+export function pageOf(run: BenchRun, peersRun: BenchRun | undefined, postgresRun: BenchRun | undefined): string {
+  const found = run.results.filter((one) => !isOfPostgres(one));
+  const rows = rowsOf(found);
   const missed = found.filter((one) => met(one) === false).length;
   return `# Performance
 
@@ -114,7 +118,33 @@ repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the s
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
-${peersRun === undefined ? "" : peersSection(peersRun)}`;
+${postgresRun === undefined ? "" : postgresSection(postgresRun)}${peersRun === undefined ? "" : peersSection(peersRun)}`;
+}
+
+function rowsOf(found: readonly Measurement[]): readonly string[] {
+  return Object.entries(meanings).flatMap(([name, meaning]) => {
+    const one = found.find((each) => each.name === name);
+    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
+  });
+}
+
+function postgresSection(run: BenchRun): string {
+  const found = run.results.filter(isOfPostgres);
+  return `
+## On PostgreSQL
+
+Measured with \`npm run bench -- --record --only postgres/publish-100 --only postgres/drain --only postgres/latency --only postgres/horizon\`, the server
+on the same cores. ${placeOf(run)}. ${found.filter((one) => met(one) === false).length} of ${found.filter(({ target }) => target !== null).length} targets are missed.
+
+| What | Figure | Raw, or against | Ratio and target |
+|---|---:|---:|---|
+${rowsOf(found).join("\n")}
+
+Raw publish is one connection that inserts all that waits with \`unnest\`, into the same columns under the same keys; raw drain is a
+cursor over the same columns (\`bench/raw/postgres.ts\`, \`bench/measures/postgres.ts\`). Latencies have no raw beside them: on a machine that
+others use as well they say little. The held transaction is as old as its round, some seconds, not minutes.
+[How the engine keeps the ports](../decisions/0004-postgres.md) has the reasons for what is missed.
+`;
 }
 
 function peersSection(run: BenchRun): string {
