@@ -73,6 +73,7 @@ const meanings: Readonly<Record<string, string>> = {
   "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
   "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
   "postgres/latency-p99": "the same, p99",
+  "postgres/horizon": "PostgreSQL 18: publish and handle while a writer and a snapshot are held open, against none",
 };
 
 function recordedRuns(): BenchRun[] {
@@ -135,6 +136,11 @@ ${[...places].map(([place, { results: own }]) => `\nMeasured apart, on ${place}:
 Raw publish is the same columns and unique index, FULL, one commit for all that waits, without validation or answers to
 repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
 (\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.
+
+Raw publish on PostgreSQL, whose server has the same cores, is one connection that inserts all that waits with \`unnest\`, into the same
+columns under the same keys; raw drain is a cursor over the same columns (\`bench/raw/postgres.ts\`, \`bench/measures/postgres.ts\`).
+The transaction that is held open is as old as its round, some seconds.
+[How that engine keeps the ports](../decisions/0004-postgres.md) has the reasons for what is missed there.
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
