@@ -9,6 +9,8 @@ export interface BenchRun {
   readonly quick: boolean;
   readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string };
   readonly results: readonly Measurement[];
+  /** Processes that others had running on the machine, of the minute before. */
+  readonly load?: number;
   /** Of a run of peers. */
   readonly peers?: PeerServers;
 }
@@ -54,6 +56,17 @@ const meanings: Readonly<Record<string, string>> = {
   listening: "drain while somebody listens on the diagnostics channel, against nobody",
   "subscriptions-10": "deliveries with 10 subscriptions in a process, against one",
   "subscriptions-100": "deliveries with 100 subscriptions in a process, against one",
+  "http-publish": "POST of one event, 100 connections",
+  "http-publish-bare": "the same against a bare server of Node's that parses and answers as much, and keeps nothing",
+  "http-batch": "POST of batches of 100, 10 connections",
+  "http-batch-bare": "the same against the bare server",
+  "http-readers": "memory that 5,000 idle readers of event streams add to their server",
+  "http-readers-cpu": "its CPU meanwhile",
+  "http-fan-out-p50": "1,000 events a second to 100 readers of event streams, from `publish` to each reader, p50",
+  "http-fan-out-p99": "the same, p99",
+  "http-fan-out-rate": "events a second that were really published meanwhile",
+  "http-fan-out-cpu": "CPU of the server for each event to each reader",
+  "http-stuck": "memory that a reader that never reads adds to its server, at the most",
   "growth-publish": "publish in batches to a log of 10 million events, against 10 thousand",
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
@@ -84,17 +97,20 @@ export function newestPeersRun(): BenchRun | undefined {
   return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
 }
 
+/** The newest run of the HTTP measures by themselves, where the newest whole run is older than they are. */
+export function newestHttpRun(): BenchRun | undefined {
+  const isHttp = (run: BenchRun): boolean => !run.quick && run.results.some(({ name }) => name === "http-stuck");
+  return isHttp(newestRun()) ? undefined : recordedRuns().findLast(isHttp);
+}
+
 export function writePage(): void {
-  writeFileSync(page, pageOf(newestRun(), newestPeersRun()));
+  writeFileSync(page, pageOf(newestRun(), newestPeersRun(), newestHttpRun()));
 }
 
 /** docs/reference/performance.md. */
-export function pageOf(run: BenchRun, peersRun: BenchRun | undefined): string {
+export function pageOf(run: BenchRun, peersRun: BenchRun | undefined, httpRun: BenchRun | undefined): string {
   const { results: found } = run;
-  const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
-    const one = found.find((each) => each.name === name);
-    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
-  });
+  const rows = rowsOf(found);
   const missed = found.filter((one) => met(one) === false).length;
   return `# Performance
 
@@ -114,7 +130,27 @@ repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the s
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
-${peersRun === undefined ? "" : peersSection(peersRun)}`;
+${httpRun === undefined ? "" : httpSection(httpRun)}${peersRun === undefined ? "" : peersSection(peersRun)}`;
+}
+
+const rowsOf = (found: readonly Measurement[]): readonly string[] =>
+  Object.entries(meanings).flatMap(([name, meaning]) => {
+    const one = found.find((each) => each.name === name);
+    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
+  });
+
+function httpSection(run: BenchRun): string {
+  return `
+## Over HTTP
+
+Measured with \`npm run bench -- --record --only http-publish --only http-readers --only http-fan-out --only http-stuck\`: the server in a
+process of its own, the caller beside it on the same machine. ${placeOf(run)}. Load of others at the start ${(run.load ?? 0).toFixed(1)}: above the
+number of cores, figures are too low, and ratios rough.
+
+| What | Figure | Raw, or against | Ratio and target |
+|---|---:|---:|---|
+${rowsOf(run.results.filter(({ name }) => name.startsWith("http-"))).join("\n")}
+`;
 }
 
 function peersSection(run: BenchRun): string {
