@@ -18,6 +18,8 @@ import { poisonMeasure } from "./measures/poison.ts";
 import { postgresMeasures } from "./measures/postgres.ts";
 import { publishMeasures } from "./measures/publish.ts";
 import { statusMeasure } from "./measures/status.ts";
+import { stepsMeasure } from "./measures/steps.ts";
+import { storeMeasure } from "./measures/store.ts";
 import { waitingMeasure } from "./measures/waiting.ts";
 import { record } from "./record.ts";
 import { header, rowOf } from "./table.ts";
@@ -26,6 +28,7 @@ const measures: readonly Measure[] = [
   ...publishMeasures,
   loopDelayMeasure,
   ...drainMeasures,
+  storeMeasure,
   ...latencyMeasures,
   idleMeasure,
   memoryMeasure,
@@ -35,6 +38,7 @@ const measures: readonly Measure[] = [
   poisonMeasure,
   listeningMeasure,
   ...manyMeasures,
+  stepsMeasure,
   ...httpMeasures,
   growthMeasure,
   ...postgresMeasures,
@@ -66,4 +70,4 @@ for (const measure of chosen) {
     console.log(values.json ? JSON.stringify(measurement) : rowOf(measurement));
   }
 }
-if (values.record) record(found, values.quick, values.only === undefined);
+if (values.record) record(found, values.quick);

@@ -9,8 +9,6 @@ export interface BenchRun {
   readonly quick: boolean;
   readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string };
   readonly results: readonly Measurement[];
-  /** Processes that others had running on the machine, of the minute before. */
-  readonly load?: number;
   /** Of a run of peers. */
   readonly peers?: PeerServers;
 }
@@ -38,6 +36,12 @@ const meanings: Readonly<Record<string, string>> = {
   "drain-no-data": "the same, handlers that do not look at the data (raw parses them)",
   "drain-two": "two subscriptions drained at once, deliveries against one",
   emit: "drain, each handler emits an event",
+  store: "handlers on `sqliteStore()`, one insert each, 500 at once",
+  "store-ratio": "the same, against a bare loop that reads, parses and inserts",
+  "store-16": "the same handlers, 16 at once (the default)",
+  "store-16-ratio": "the same, against that loop",
+  "store-batch": "a batch subscription on `sqliteStore()`, up to 500 events, one insert each",
+  "store-batch-ratio": "the same, against that loop",
   "latency-same-p50": "publish to handler, same process, p50",
   "latency-same-p99": "the same, p99",
   "latency-other-p50": "publish to handler in another process, p50",
@@ -56,10 +60,12 @@ const meanings: Readonly<Record<string, string>> = {
   listening: "drain while somebody listens on the diagnostics channel, against nobody",
   "subscriptions-10": "deliveries with 10 subscriptions in a process, against one",
   "subscriptions-100": "deliveries with 100 subscriptions in a process, against one",
-  "http-publish": "POST of one event, 100 connections",
+  "http-publish": "POST of one event, 100 connections; the caller is on the same machine",
   "http-publish-bare": "the same against a bare server of Node's that parses and answers as much, and keeps nothing",
+  "http-publish-cpu": "CPU of the server for each, against the bare server",
   "http-batch": "POST of batches of 100, 10 connections",
   "http-batch-bare": "the same against the bare server",
+  "http-batch-cpu": "CPU of the server for each event of them, against the bare server",
   "http-readers": "memory that 5,000 idle readers of event streams add to their server",
   "http-readers-cpu": "its CPU meanwhile",
   "http-fan-out-p50": "1,000 events a second to 100 readers of event streams, from `publish` to each reader, p50",
@@ -71,6 +77,11 @@ const meanings: Readonly<Record<string, string>> = {
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
   "growth-dead-page": "first page of dead letters at 10 million events",
+  "steps/cost": "one durable step, median, against a commit of one row",
+  "steps/late": "a step among the last 100 of a run of 1,000, against the first 100",
+  "steps/waiting": "resident memory more of a worker for which 10,000 runs wait",
+  "steps/in-flight": "resident memory of a worker with 1,000 agents in flight, each waiting for its model",
+  "steps/delta": "`ctx.delta` of a word while somebody follows, p99",
   "postgres/publish-100": "PostgreSQL 18: publish, 100 in flight",
   "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
   "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
@@ -92,25 +103,35 @@ export function newestRun(): BenchRun {
   return whole;
 }
 
+/** Measures that are younger than the newest whole run, each from the newest run that has it. */
+function measuredApart(whole: BenchRun): readonly { readonly run: BenchRun; readonly one: Measurement }[] {
+  const names = Object.keys(meanings).filter((name) => whole.results.every((each) => each.name !== name));
+  return names.flatMap((name) => {
+    const run = recordedRuns().findLast(({ quick, at, results: found }) => {
+      return !quick && at > whole.at && found.some((each) => each.name === name);
+    });
+    return run === undefined ? [] : [{ run, one: run.results.find((each) => each.name === name)! }];
+  });
+}
+
 /** The newest run of all peers that were at hand, if there has been one. */
 export function newestPeersRun(): BenchRun | undefined {
   return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
 }
 
-/** The newest run of the HTTP measures by themselves, where the newest whole run is older than they are. */
-export function newestHttpRun(): BenchRun | undefined {
-  const isHttp = (run: BenchRun): boolean => !run.quick && run.results.some(({ name }) => name === "http-stuck");
-  return isHttp(newestRun()) ? undefined : recordedRuns().findLast(isHttp);
-}
-
 export function writePage(): void {
-  writeFileSync(page, pageOf(newestRun(), newestPeersRun(), newestHttpRun()));
+  writeFileSync(page, pageOf(newestRun(), newestPeersRun()));
 }
 
 /** docs/reference/performance.md. */
-export function pageOf(run: BenchRun, peersRun: BenchRun | undefined, httpRun: BenchRun | undefined): string {
-  const { results: found } = run;
-  const rows = rowsOf(found);
+export function pageOf(run: BenchRun, peersRun: BenchRun | undefined): string {
+  const apart = measuredApart(run);
+  const found = [...run.results, ...apart.map(({ one }) => one)];
+  const places = new Map(apart.map((each) => [placeOf(each.run), each.run]));
+  const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
+    const one = found.find((each) => each.name === name);
+    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
+  });
   const missed = found.filter((one) => met(one) === false).length;
   return `# Performance
 
@@ -123,34 +144,14 @@ bytes of JSON, 1,000 keys, one file in WAL mode, synced before \`publish\` resol
 | What | Figure | Raw, or against | Ratio and target |
 |---|---:|---:|---|
 ${rows.join("\n")}
-
+${[...places].map(([place, { results: own }]) => `\nMeasured apart, on ${place}: ${own.map(({ name }) => `\`${name}\``).join(", ")}.\n`).join("")}
 Raw publish is the same columns and unique index, FULL, one commit for all that waits, without validation or answers to
 repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
 (\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
-${httpRun === undefined ? "" : httpSection(httpRun)}${peersRun === undefined ? "" : peersSection(peersRun)}`;
-}
-
-const rowsOf = (found: readonly Measurement[]): readonly string[] =>
-  Object.entries(meanings).flatMap(([name, meaning]) => {
-    const one = found.find((each) => each.name === name);
-    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
-  });
-
-function httpSection(run: BenchRun): string {
-  return `
-## Over HTTP
-
-Measured with \`npm run bench -- --record --only http-publish --only http-readers --only http-fan-out --only http-stuck\`: the server in a
-process of its own, the caller beside it on the same machine. ${placeOf(run)}. Load of others at the start ${(run.load ?? 0).toFixed(1)}: above the
-number of cores, figures are too low, and ratios rough.
-
-| What | Figure | Raw, or against | Ratio and target |
-|---|---:|---:|---|
-${rowsOf(run.results.filter(({ name }) => name.startsWith("http-"))).join("\n")}
-`;
+${peersRun === undefined ? "" : peersSection(peersRun)}`;
 }
 
 function peersSection(run: BenchRun): string {

@@ -21,6 +21,10 @@ export const limits = {
   stateBytesMax: 65_536,
   /** Events emitted by one delivery. */
   emitsMax: 1_000,
+  /** Events that one call of a batch's handler gets. */
+  batchMax: 1_000,
+  /** How long the first event of a batch may wait for others. */
+  lingerMaxMs: 60_000,
   /** Statements queued by one delivery. */
   writesMax: 1_000,
   /** Runs of a handler with `store` whose transaction stood in others' way; then it is an ordinary failure. */
@@ -84,6 +88,8 @@ export const limits = {
   lagPagesMax: 10,
   /** Events shown of one correlation: the ledger is asked about each by itself. */
   traceEventsMax: 1_000,
+  /** Steps shown of one delivery. */
+  traceStepsMax: 1_000,
   /** Rates are those of this long. */
   rateWindowMs: 10_000,
   /** Error rates need more: failures are rarer. */

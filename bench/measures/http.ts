@@ -4,7 +4,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openLog } from "factlog";
 import { Child } from "../child.ts";
 import { load } from "../http-load.ts";
-import { inDirectory, interleaved, type Measure, type Measurement, quantile, type Settings } from "../measure.ts";
+import {
+  inDirectory,
+  interleaved,
+  type Measure,
+  median,
+  type Measurement,
+  quantile,
+  type Settings,
+} from "../measure.ts";
 import { makeOrders, OrderPlaced, sharedNowMs } from "../workload.ts";
 
 /** A log over HTTP, its server in a process of its own; the caller shares the machine with it. */
@@ -36,24 +44,40 @@ async function publishing(path: (name: string) => string, settings: Settings): P
     ["http-publish", 1, 10_000],
     ["http-batch", 100, 40_000],
   ] as const) {
-    const orders = makeOrders(settings.size(batch === 1 ? 20_000 : 100_000, batch === 1 ? 4_000 : 10_000));
+    const orders = makeOrders(settings.size(batch === 1 ? 8_000 : 40_000, batch === 1 ? 4_000 : 10_000));
     const bodies: string[] = [];
     for (let at = 0; at < orders.length; at += batch) bodies.push(bodyOf(orders.slice(at, at + batch)));
     const connections = batch === 1 ? 100 : 10;
-    const perSecond = async (port: number): Promise<number> => (await load(port, bodies, connections)) * batch;
-    const { value, raw, ratio } = await serving(path(`${name}.db`), (own) =>
-      serving("bare", (bare) =>
+    const cpu = { own: [] as number[], bare: [] as number[] };
+    const round = async (which: "own" | "bare", port: number, server: Child): Promise<number> => {
+      const beforeMs = await cpuMsOf(server);
+      const perSecond = (await load(port, bodies, connections)) * batch;
+      cpu[which].push((((await cpuMsOf(server)) - beforeMs) * 1_000) / orders.length);
+      return perSecond;
+    };
+    const { value, raw, ratio } = await serving(path(`${name}.db`), (own, server) =>
+      serving("bare", (bare, other) =>
         interleaved(
           3,
-          () => perSecond(own),
-          () => perSecond(bare),
+          () => round("own", own, server),
+          () => round("bare", bare, other),
         ),
       ),
     );
+    const [ownUs, bareUs] = [median(cpu.own.slice(1)), median(cpu.bare.slice(1))];
     const line = { unit: "events/s", better: "higher" } as const;
     found.push(
       { name, value, raw: null, ratio: null, target, ...line },
       { name: `${name}-bare`, value, raw, ratio, target: null, ...line },
+      {
+        name: `${name}-cpu`,
+        value: ownUs,
+        unit: "us of CPU",
+        raw: bareUs,
+        ratio: ownUs / bareUs,
+        target: null,
+        better: "lower",
+      },
     );
   }
   return found;

@@ -8,6 +8,7 @@ import { type Account, accountOf, stepsOf } from "./account.ts";
 import type { ResolvedBudget } from "./budget.ts";
 import { callName } from "./call-name.ts";
 import { RecordedStream, type StreamPart, type StreamResult, withoutBytes } from "./stream.ts";
+import { callTold } from "./tell.ts";
 import { nothing, plus, type Price, spentOn } from "./usage.ts";
 
 type WrapGenerate = NonNullable<LanguageModelMiddleware["wrapGenerate"]>;
@@ -27,7 +28,7 @@ export function recording(ctx: HandlerContext, options: ModelOptions): LanguageM
   return {
     specificationVersion: "v4",
     wrapGenerate: async ({ params, model }) => {
-      const call = await begin(ctx, options, "generate", params);
+      const call = await begin(ctx, options, "generate", params, model);
       const answer = await call.run(
         async (step) => {
           const answer = withoutTransport(await model.doGenerate(paramsFor(params, step)));
@@ -39,7 +40,7 @@ export function recording(ctx: HandlerContext, options: ModelOptions): LanguageM
       return revived(answer as GenerateResult);
     },
     wrapStream: async ({ params, model }) => {
-      const call = await begin(ctx, options, "stream", params);
+      const call = await begin(ctx, options, "stream", params, model);
       const stream = new RecordedStream((text) => show(ctx, text));
       return stream.follow(
         call.run(
@@ -66,13 +67,14 @@ async function begin(
   options: ModelOptions,
   kind: "generate" | "stream",
   params: Params,
+  { modelId, provider }: { readonly modelId: string; readonly provider: string },
 ): Promise<ModelCall> {
   const account = accountOf(ctx, options.name);
   if (account.fault !== undefined) throw account.fault;
   const { abortSignal: _, headers: __, ...asked } = params;
   const step = account.numbered(callName(`${options.name}.model`, [kind, asked]));
   await account.allow(ctx, options.budget, step);
-  return new ModelCall(ctx, account, options, step);
+  return new ModelCall(ctx, account, options, step, { name: modelId, provider });
 }
 
 class ModelCall {
@@ -80,8 +82,16 @@ class ModelCall {
   readonly #account: Account;
   readonly #options: ModelOptions;
   readonly #step: string;
+  readonly #model: { readonly name: string; readonly provider: string };
 
-  constructor(ctx: HandlerContext, account: Account, options: ModelOptions, step: string) {
+  constructor(
+    ctx: HandlerContext,
+    account: Account,
+    options: ModelOptions,
+    step: string,
+    model: { readonly name: string; readonly provider: string },
+  ) {
+    this.#model = model;
     this.#ctx = ctx;
     this.#account = account;
     this.#options = options;
@@ -104,7 +114,12 @@ class ModelCall {
         this.#step,
         (step) => {
           beganMs = env.monotonic();
-          return fn(step);
+          const facts = { operation: "chat", ...this.#model, subscription: steps.host.subscription } as const;
+          return callTold(
+            facts,
+            () => fn(step),
+            (value) => tokensOf(told(value)),
+          );
         },
         inner,
       );
@@ -147,6 +162,9 @@ function withoutTransport(given: GenerateResult): GenerateResult {
 function revived(answer: GenerateResult): GenerateResult {
   const at = answer.response?.timestamp;
   return at === undefined ? answer : { ...answer, response: { ...answer.response, timestamp: new Date(at) } };
+}
+function tokensOf(used: Told) {
+  return { input: used?.inputTokens?.total, output: used?.outputTokens?.total };
 }
 function usageIn(parts: readonly StreamPart[]): Told {
   return parts.findLast((part) => part.type === "finish")?.usage;

@@ -1,5 +1,5 @@
 import type { Duration } from "../duration.ts";
-import type { AnyEventType, EventAttributes, NewEventOf } from "../event/define.ts";
+import type { AnyEventType, EventAttributes, EventOf, NewEventOf } from "../event/define.ts";
 import type { Position } from "../event/position.ts";
 import type { Statement } from "./sql.ts";
 import type { StepVerbs } from "./steps.ts";
@@ -73,6 +73,17 @@ export type SyncHandlerContext<Emits extends AnyEventType = AnyEventType> = Omit
   HandlerContext<Emits>,
   keyof StepVerbs | "announce"
 >;
+/** What a handler of batches may do. What it queues belongs to the whole batch. */
+export interface BatchVerbs<
+  Emits extends AnyEventType = AnyEventType,
+  On extends AnyEventType = AnyEventType,
+> extends Pick<HandlerContext<Emits>, "mode" | "signal" | "logger" | "emit" | "write"> {
+  /**
+   * This event has failed: it is tried again, or becomes a dead letter, alone, by the retry policy. Later events of its key
+   * in this batch are handled again after it.
+   */
+  fail(event: EventOf<On>, error: unknown): void;
+}
 /** The context that goes with a store. */
 export type ContextOn<St, Emits extends AnyEventType> = [St] extends [never]
   ? HandlerContext<Emits>

@@ -400,6 +400,8 @@ export type Command =
       readonly nowMs: number;
       /** Another scope: no step of before counts, and receivers see other idempotency keys. */
       readonly fresh?: boolean;
+      /** Steps of its scope that are forgotten: they run again, under the same idempotency keys. */
+      readonly drop?: readonly string[];
       readonly audit: EncodedEvent;
     }
   /** Dead -> closed as discarded; the next of the key goes on. */

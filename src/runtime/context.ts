@@ -113,7 +113,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   emit(event: NewEvent, options: EmitOptions = {}): void {
-    this.#requireOpen("emit");
+    this.requireOpen("emit");
     this.#requireOutside("emit");
     const dueMs = dueTime(options, this.#host.now());
     this.#emits ??= [];
@@ -128,7 +128,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   write(statement: Statement): void {
-    this.#requireOpen("write");
+    this.requireOpen("write");
     this.#requireOutside("write");
     if (this.#host.spec.store !== undefined) {
       throw new FactlogError(
@@ -144,7 +144,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   async announce(event: NewEvent, options: EmitOptions = {}): Promise<Receipt> {
-    this.#requireOpen("announce");
+    this.requireOpen("announce");
     if (options.after !== undefined || options.at !== undefined) {
       throw new FactlogError("INVALID_OPTION", "announce states its fact at once: use emit for a later one.");
     }
@@ -152,7 +152,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   delta(text: string): void {
-    this.#requireOpen("delta");
+    this.requireOpen("delta");
     if (typeof text !== "string") throw new FactlogError("INVALID_OPTION", "ctx.delta takes text.");
     if (text === "") return;
     const { correlationId, id: eventId, key, group } = this.#event;
@@ -190,7 +190,7 @@ export class DeliveryContext implements HandlerContext {
     return this.#stepsFor("step");
   }
   #stepsFor(verb: string): Steps {
-    this.#requireOpen(verb);
+    this.requireOpen(verb);
     if (this.#host.spec.store !== undefined) {
       throw new FactlogError(
         "NOT_SUPPORTED",
@@ -222,7 +222,7 @@ export class DeliveryContext implements HandlerContext {
     this.#loaded = { key, text };
     if (options !== undefined)
       this.#state = new StateCell(options, key, text, () => {
-        this.#requireOpen("state");
+        this.requireOpen("state");
         this.#requireOutside("state");
       });
   }
@@ -249,6 +249,7 @@ export class DeliveryContext implements HandlerContext {
   end(code: Ended): void {
     if (this.#ended !== undefined) return;
     this.#ended = code;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     this.#controller?.abort(reason(code));
   }
 
@@ -301,7 +302,7 @@ export class DeliveryContext implements HandlerContext {
         : `the attempt has ended (${this.#ended})`;
     throw new FactlogError("TX_CLOSED", `ctx.tx is closed: ${why}. Await every statement in the handler.`);
   }
-  #requireOpen(verb: string): void {
+  requireOpen(verb: string): void {
     if (this.#ended === undefined && !this.#returned) return;
     const why =
       this.#returned || this.#ended === "SETTLED"

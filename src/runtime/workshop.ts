@@ -242,7 +242,7 @@ export class Workshop {
     for (const runner of runners) {
       const entry = this.#runners.get(runner.spec.name);
       if (entry !== undefined) entry.surrendered = true;
-      this.#session.release(runner.runningRows());
+      this.#session.release(runner.attempts.runningRows());
       runner.surrender();
     }
     const { env } = this.#store;

@@ -141,7 +141,7 @@ export class Connection {
   async #connect(): Promise<Client> {
     const { driver, location, applicationName, role, prepare } = this.#options;
     const client = new driver.Client({
-      connectionString: location.connectionString,
+      ...location.client,
       application_name: `${applicationName} ${role}`,
       connectionTimeoutMillis: limits.busyMaxMs,
       query_timeout: answerMaxMs,

@@ -1,5 +1,5 @@
 import type { TransactionConnection, TransactionSource } from "../../app/store.ts";
-import { firstRowToken } from "../../engine/ledger.ts";
+import { firstRowToken, type SqlStatement } from "../../engine/ledger.ts";
 import type { OwnSettle, Transact, Transacted } from "../../engine/transact.ts";
 import { pause } from "../../env.ts";
 import { FactlogError, mayPass } from "../../errors.ts";
@@ -96,14 +96,17 @@ export class Transactor {
     await connection.execute(ours ? `${begin}; ${opening}` : opening);
     course.begun = true;
     if (!ours) {
-      await connection.execute(
-        await this.#settleText(session, await ran(request, connection.tx, course), attempt, course),
-      );
+      const settles = await ran(request, connection.tx, course);
+      if (writesOf(settles).length > 0)
+        throw new FactlogError("NOT_SUPPORTED", "a transaction of the user's library takes no queued statements.");
+      await connection.execute(await this.#settleText(session, settles, attempt, course));
       return;
     }
     const guest = (course.guest = new GuestTransaction(connection.tx as PoolClient, this.#store.location.schema));
     try {
-      const text = await this.#settleText(session, await ran(request, guest, course), attempt, course);
+      const settles = await ran(request, guest, course);
+      for (const statement of writesOf(settles)) await guest.write(statement);
+      const text = await this.#settleText(session, settles, attempt, course);
       // One message: a process that stops in between holds nothing.
       await connection.execute(`${text}; COMMIT`);
     } catch (error) {
@@ -117,9 +120,6 @@ export class Transactor {
 
   async #settleText(session: number, settles: readonly OwnSettle[], attempt: string, course: Course): Promise<string> {
     const effects = settles.flatMap((own) => own.effects ?? []);
-    if (effects.some(({ writes }) => writes.length > 0)) {
-      throw new FactlogError("NOT_SUPPORTED", "a handler with a store queues no statements by ctx.write: use ctx.tx.");
-    }
     const emits = effects.flatMap((one) => one.emits);
     if (this.#sharesLog && emits.length > 0) {
       await this.#store.repeat(this.#store.writes, (run) => this.#store.names.ensure(run, emits));
@@ -187,7 +187,7 @@ export class Transactor {
   #pool(): Promise<Pool> {
     this.#own ??= loadDriver().then((driver) => {
       const pool = new driver.Pool({
-        connectionString: this.#store.location.connectionString,
+        ...this.#store.location.client,
         application_name: this.#store.nameOf("handlers"),
         max: limits.transactionsMax,
         connectionTimeoutMillis: limits.busyMaxMs,
@@ -209,6 +209,9 @@ async function ran(request: Transact, tx: unknown, course: Course): Promise<read
     throw error;
   }
 }
+
+const writesOf = (settles: readonly OwnSettle[]): readonly SqlStatement[] =>
+  settles.flatMap(({ effects }) => effects?.writes ?? []);
 
 const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const opening = `SELECT set_config('idle_in_transaction_session_timeout', '${limits.transactionIdleMs}', true), set_config('factlog.guest', 'on', true)`;

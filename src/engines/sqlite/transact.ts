@@ -127,13 +127,6 @@ export class Transactor {
 
   #settle(session: number, own: OwnSettle): void {
     const { lease, effects } = own;
-    if (effects !== undefined && effects.writes.length > 0) {
-      const error = new FactlogError(
-        "NOT_SUPPORTED",
-        "a handler with a store queues no statements by ctx.write: use ctx.tx.",
-      );
-      throw new TakenBack({ status: "failed", error });
-    }
     if (own.rowToken !== undefined || !this.#settleFresh(session, own)) this.#settleOther(session, own);
     if (effects !== undefined) this.#effects.apply(lease.sub, [effects]);
   }
