@@ -191,6 +191,8 @@ export class Workshop {
     const { log } = this.#store.engine;
     while (!this.#over.signal.aborted) {
       await log.wake(limits.wakeMaxMs, this.#over.signal);
+      // A log that was closed or has failed wakes at once, each time: those who would say so must have their turn.
+      await new Promise<void>((resolve) => this.#store.env.soon(resolve));
       for (const { runner } of this.#runners.values()) runner.reader.wake();
       this.#signals?.wake();
     }
