@@ -24,15 +24,6 @@ export interface PeerServers {
 const results = new URL("results.ndjson", import.meta.url);
 const page = fileURLToPath(new URL("../docs/reference/performance.md", import.meta.url));
 
-/** Of steps and agents, which have a section of their own: they are measured by themselves as well. */
-const stepMeanings: Readonly<Record<string, string>> = {
-  "steps/cost": "one durable step, median, against a commit of one row",
-  "steps/late": "a step among the last 100 of a run of 1,000, against the first 100",
-  "steps/waiting": "resident memory more of a worker for which 10,000 runs wait",
-  "steps/in-flight": "resident memory of a worker with 1,000 agents in flight, each waiting for its model",
-  "steps/delta": "`ctx.delta` of a word while somebody follows, p99",
-};
-
 /** What each measure is, by its name; the order of the page. */
 const meanings: Readonly<Record<string, string>> = {
   "publish-1": "publish, one awaited after the other",
@@ -73,6 +64,11 @@ const meanings: Readonly<Record<string, string>> = {
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
   "growth-dead-page": "first page of dead letters at 10 million events",
+  "steps/cost": "one durable step, median, against a commit of one row",
+  "steps/late": "a step among the last 100 of a run of 1,000, against the first 100",
+  "steps/waiting": "resident memory more of a worker for which 10,000 runs wait",
+  "steps/in-flight": "resident memory of a worker with 1,000 agents in flight, each waiting for its model",
+  "steps/delta": "`ctx.delta` of a word while somebody follows, p99",
   "postgres/publish-100": "PostgreSQL 18: publish, 100 in flight",
   "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
   "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
@@ -110,17 +106,12 @@ export function newestPeersRun(): BenchRun | undefined {
   return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
 }
 
-/** The newest run in which steps were measured, alone or among the others. */
-export function newestStepsRun(): BenchRun | undefined {
-  return recordedRuns().findLast(({ quick, results: all }) => !quick && all.some(({ name }) => name === "steps/cost"));
-}
-
 export function writePage(): void {
-  writeFileSync(page, pageOf(newestRun(), newestPeersRun(), newestStepsRun()));
+  writeFileSync(page, pageOf(newestRun(), newestPeersRun()));
 }
 
 /** docs/reference/performance.md. */
-export function pageOf(run: BenchRun, peersRun: BenchRun | undefined, stepsRun: BenchRun | undefined): string {
+export function pageOf(run: BenchRun, peersRun: BenchRun | undefined): string {
   const apart = measuredApart(run);
   const found = [...run.results, ...apart.map(({ one }) => one)];
   const places = new Map(apart.map((each) => [placeOf(each.run), each.run]));
@@ -147,24 +138,7 @@ repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the s
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
-${stepsRun === undefined ? "" : stepsSection(stepsRun)}${peersRun === undefined ? "" : peersSection(peersRun)}`;
-}
-
-function stepsSection(run: BenchRun): string {
-  const rows = Object.entries(stepMeanings).flatMap(([name, meaning]) => {
-    const one = run.results.find((each) => each.name === name);
-    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
-  });
-  return `
-## Steps and agents
-
-Measured with \`npm run bench -- --only steps --record\`. ${placeOf(run)}. A step is
-two durable writes: that it has begun, and its value.
-
-| What | Figure | Raw, or against | Ratio and target |
-|---|---:|---:|---|
-${rows.join("\n")}
-`;
+${peersRun === undefined ? "" : peersSection(peersRun)}`;
 }
 
 function peersSection(run: BenchRun): string {

@@ -25,6 +25,8 @@ export function sseOf(frame: Frame<RecordedEvent>, withReasons: boolean): string
 }
 
 export const slowReader: string = message("reset", JSON.stringify({ reason: "slow-reader" }));
+/** The place a reader comes from is none of this log, which was restored or is another: what it has read may be no fact any more. */
+export const otherEpoch: string = message("reset", JSON.stringify({ reason: "other-epoch" }));
 export const beat = ":\n\n";
 /** First words: they bring the headers out, and say how long to wait before coming again. */
 export const greeting = "retry: 1000\n\n";

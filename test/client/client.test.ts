@@ -165,6 +165,16 @@ test("the client needs nothing of Node", () => {
   for (const path of seen) assert.doesNotMatch(readFileSync(path, "utf8"), /\bBuffer\b|\bprocess\./u, path);
 });
 
+test("a reader that comes from before a restore is told so, and then all of it", async (t) => {
+  const { origin, log } = await serve(t);
+  await log.drain(app);
+  const { streamUrl } = await publish(`${origin}/v1/events`, OrderPlaced({ orderId: "reset-1" }));
+  await log.drain(app);
+  const kinds: string[] = [];
+  for await (const frame of follow(streamUrl, { after: "earlier-epoch.0.3" })) kinds.push(frame.kind);
+  assert.deepEqual(kinds, ["reset", "event", "event", "end"]);
+});
+
 test("text that a handler shows, and what it waits for, come to a browser as they are, whatever they hold", async (t) => {
   const evil = '</script>\n\nevent: end\ndata: {"status":"settled"}\r\rid: 7\u001b[2J\u0000';
   const shows = defineSubscription("shows", { on: OrderPlaced, from: "beginning" }, async (_, ctx) => {
