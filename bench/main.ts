@@ -17,6 +17,8 @@ import { poisonMeasure } from "./measures/poison.ts";
 import { postgresMeasures } from "./measures/postgres.ts";
 import { publishMeasures } from "./measures/publish.ts";
 import { statusMeasure } from "./measures/status.ts";
+import { stepsMeasure } from "./measures/steps.ts";
+import { storeMeasure } from "./measures/store.ts";
 import { waitingMeasure } from "./measures/waiting.ts";
 import { record } from "./record.ts";
 import { header, rowOf } from "./table.ts";
@@ -25,6 +27,7 @@ const measures: readonly Measure[] = [
   ...publishMeasures,
   loopDelayMeasure,
   ...drainMeasures,
+  storeMeasure,
   ...latencyMeasures,
   idleMeasure,
   memoryMeasure,
@@ -34,6 +37,7 @@ const measures: readonly Measure[] = [
   poisonMeasure,
   listeningMeasure,
   ...manyMeasures,
+  stepsMeasure,
   growthMeasure,
   ...postgresMeasures,
 ];
@@ -64,4 +68,4 @@ for (const measure of chosen) {
     console.log(values.json ? JSON.stringify(measurement) : rowOf(measurement));
   }
 }
-if (values.record) record(found, values.quick, values.only === undefined);
+if (values.record) record(found, values.quick);

@@ -36,6 +36,12 @@ const meanings: Readonly<Record<string, string>> = {
   "drain-no-data": "the same, handlers that do not look at the data (raw parses them)",
   "drain-two": "two subscriptions drained at once, deliveries against one",
   emit: "drain, each handler emits an event",
+  store: "handlers on `sqliteStore()`, one insert each, 500 at once",
+  "store-ratio": "the same, against a bare loop that reads, parses and inserts",
+  "store-16": "the same handlers, 16 at once (the default)",
+  "store-16-ratio": "the same, against that loop",
+  "store-batch": "a batch subscription on `sqliteStore()`, up to 500 events, one insert each",
+  "store-batch-ratio": "the same, against that loop",
   "latency-same-p50": "publish to handler, same process, p50",
   "latency-same-p99": "the same, p99",
   "latency-other-p50": "publish to handler in another process, p50",
@@ -58,6 +64,11 @@ const meanings: Readonly<Record<string, string>> = {
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
   "growth-dead-page": "first page of dead letters at 10 million events",
+  "steps/cost": "one durable step, median, against a commit of one row",
+  "steps/late": "a step among the last 100 of a run of 1,000, against the first 100",
+  "steps/waiting": "resident memory more of a worker for which 10,000 runs wait",
+  "steps/in-flight": "resident memory of a worker with 1,000 agents in flight, each waiting for its model",
+  "steps/delta": "`ctx.delta` of a word while somebody follows, p99",
   "postgres/publish-100": "PostgreSQL 18: publish, 100 in flight",
   "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
   "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
@@ -80,6 +91,17 @@ export function newestRun(): BenchRun {
   return whole;
 }
 
+/** Measures that are younger than the newest whole run, each from the newest run that has it. */
+function measuredApart(whole: BenchRun): readonly { readonly run: BenchRun; readonly one: Measurement }[] {
+  const names = Object.keys(meanings).filter((name) => whole.results.every((each) => each.name !== name));
+  return names.flatMap((name) => {
+    const run = recordedRuns().findLast(({ quick, at, results: found }) => {
+      return !quick && at > whole.at && found.some((each) => each.name === name);
+    });
+    return run === undefined ? [] : [{ run, one: run.results.find((each) => each.name === name)! }];
+  });
+}
+
 /** The newest run of all peers that were at hand, if there has been one. */
 export function newestPeersRun(): BenchRun | undefined {
   return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
@@ -97,7 +119,9 @@ export function writePage(): void {
 
 /** docs/reference/performance.md. */
 export function pageOf(run: BenchRun, peersRun: BenchRun | undefined, postgresRun: BenchRun | undefined): string {
-  const found = run.results.filter((one) => !isOfPostgres(one));
+  const apart = measuredApart(run).filter(({ one }) => !isOfPostgres(one));
+  const found = [...run.results.filter((one) => !isOfPostgres(one)), ...apart.map(({ one }) => one)];
+  const places = new Map(apart.map((each) => [placeOf(each.run), each.run]));
   const rows = rowsOf(found);
   const missed = found.filter((one) => met(one) === false).length;
   return `# Performance
@@ -111,7 +135,7 @@ bytes of JSON, 1,000 keys, one file in WAL mode, synced before \`publish\` resol
 | What | Figure | Raw, or against | Ratio and target |
 |---|---:|---:|---|
 ${rows.join("\n")}
-
+${[...places].map(([place, { results: own }]) => `\nMeasured apart, on ${place}: ${own.map(({ name }) => `\`${name}\``).join(", ")}.\n`).join("")}
 Raw publish is the same columns and unique index, FULL, one commit for all that waits, without validation or answers to
 repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
 (\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.

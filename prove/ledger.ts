@@ -27,6 +27,7 @@ can be repeated with the script of its name.
 |---|---|---|
 | \`npm run sim\` | the runtime and the engines under a virtual clock, faults drawn per seed | a violated invariant; two runs of one seed that differ |
 | \`npm run crash\` | two publishers and three workers as processes, SIGKILL for one after the other | an acknowledged fact or an effect lost, an effect twice, a key out of order |
+| \`npm run crash -- --agents\` | the same with agents: model calls, tools, steps side by side, sleeps | a recorded step that runs again, a run that does not come to its end |
 | \`npm run powerloss\` | the disk rebuilt as a power loss may leave it, from the system calls of a real process | an acknowledged fact lost, a file that does not open or whose sums are wrong |
 | \`npm run faults\` | disk errors, a full disk, stopped workers, jumping clocks, flipped bits, poison | a wrong payload served, a stale result that counts, a process that goes on after its disk failed |
 | \`npm run sabotage\` | bugs planted in the sources, each to be seen by one of these proofs or a suite of tests | a bug that its layer does not see, a layer that complains of the sources as they are |

@@ -34,6 +34,11 @@ const proofs: readonly Proof[] = [
     args: { ci: "--cycles 50", medium: "--cycles 1000", release: "--cycles 10000" },
   },
   {
+    name: "crash loop of agents",
+    script: "crash/main.ts",
+    args: { ci: "--agents --cycles 15", medium: "--agents --cycles 100", release: "--agents --cycles 1000" },
+  },
+  {
     name: "power loss",
     script: "powerloss/main.ts",
     args: { ci: "--images 300", medium: "--images 10000", release: "--images 100000" },

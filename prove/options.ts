@@ -1,9 +1,13 @@
 import { parseArgs } from "node:util";
 
-/** What all scripts here take, and whole numbers of their own: `--NAME N`. `engine`: where it may be another than SQLite. */
-export function optionsOf<Name extends string>(
+/**
+ * What all scripts here take, and whole numbers of their own: `--NAME N`, and switches: `--NAME`. `engine`: where it may be
+ * another than SQLite.
+ */
+export function optionsOf<Name extends string, Switch extends string = never>(
   numbers: Readonly<Record<Name, number>>,
-): Readonly<Record<Name, number>> & {
+  switches: readonly Switch[] = [],
+): Readonly<Record<Name, number> & Record<Switch, boolean>> & {
   readonly json: boolean;
   readonly seed: number;
   readonly engine: "sqlite" | "postgres";
@@ -14,6 +18,7 @@ export function optionsOf<Name extends string>(
       json: { type: "boolean", default: false },
       engine: { type: "string", default: "sqlite" },
       ...Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
+      ...Object.fromEntries(switches.map((name) => [name, { type: "boolean" as const, default: false }])),
     },
   });
   const given = values as Readonly<Record<string, string | boolean | undefined>>;
@@ -27,6 +32,7 @@ export function optionsOf<Name extends string>(
   const own = Object.entries<number>(numbers).map(([name, fallback]) => [name, numberOf(name, fallback)] as const);
   return {
     ...(Object.fromEntries(own) as Record<Name, number>),
+    ...(Object.fromEntries(switches.map((name) => [name, given[name] === true])) as Record<Switch, boolean>),
     json: given["json"] === true,
     engine,
     seed: numberOf("seed", Date.now() % 1_000_000_000),

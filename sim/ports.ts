@@ -1,4 +1,5 @@
 import type { Journal } from "../src/engine/journal.ts";
+import type { Register } from "../src/engine/register.ts";
 import type { Timetable } from "../src/engine/timetable.ts";
 import type { Engine, EngineHandle } from "../src/engine/engine.ts";
 import type { EventLog, ReadPage, ReadRequest } from "../src/engine/event-log.ts";
@@ -40,7 +41,18 @@ export class Bell {
 }
 
 type Verb = "append" | "read" | "fetch" | "count" | "lease" | "load" | "record" | "deliveries" | "failures" | "states";
-const writes = new Set<string>(["append", "lease", "record", "command", "delay", "cancel", "fire", "tick", "signal"]);
+const writes = new Set<string>([
+  "append",
+  "lease",
+  "record",
+  "command",
+  "delay",
+  "cancel",
+  "fire",
+  "tick",
+  "signal",
+  "enter",
+]);
 
 /** One process's way to the store: every call takes time on its way there and back, and may meet trouble. */
 class Line {
@@ -54,7 +66,7 @@ class Line {
   }
 
   call<T>(
-    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable | keyof Journal,
+    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable | keyof Journal | keyof Register,
     act: () => Promise<T>,
     seen?: (result: T) => void,
   ): Promise<T> {
@@ -190,6 +202,8 @@ function wrapLedger(ledger: Ledger, line: Line): Ledger {
     awaited: () => line.call("awaited", () => ledger.awaited()),
     signal: (signal) => line.call("signal", () => ledger.signal(signal)),
     waits: (query) => line.call("waits", () => ledger.waits(query)),
+    entries: (kind) => line.call("entries", () => ledger.entries(kind)),
+    enter: (entering) => line.call("enter", () => ledger.enter(entering)),
     tick: (tick) => line.call("tick", () => ledger.tick(tick)),
     load: (slots) => line.call("load", () => ledger.load(slots)),
     record: (session, changes) =>

@@ -1,12 +1,24 @@
 export { type App, type AppOptions, defineApp } from "./app/app.ts";
 export type { AlertRule, AlertTarget } from "./app/alerts.ts";
-export type { EmitOptions, HandlerContext, Logger, Receipt, StateContext, TransactionContext } from "./app/context.ts";
+export type {
+  BatchVerbs,
+  ContextOn,
+  EmitOptions,
+  HandlerContext,
+  Logger,
+  Receipt,
+  StateContext,
+  SyncHandlerContext,
+  TransactionContext,
+} from "./app/context.ts";
 export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
 export type { Approval, ApprovalRequest, Jsonified, StepContext, StepOptions, WaitForOptions } from "./app/steps.ts";
 export { sql, type Statement } from "./app/sql.ts";
-export type { Store } from "./app/store.ts";
+export type { HandlerResult, Store, TxOf } from "./app/store.ts";
 export {
   type Awaitable,
+  type BatchOptions,
+  defineBatchSubscription,
   defineSubscription,
   type From,
   type StateOptions,
@@ -46,6 +58,11 @@ export type { Page, PageOptions } from "./runtime/page.ts";
 export type { ReadOptions } from "./runtime/read.ts";
 export { run, type RunOptions } from "./runtime/run.ts";
 export { currentStep } from "./runtime/steps.ts";
+export type { RedriveFrom } from "./runtime/redrive-from.ts";
+export type { AccessToken, FreshAccessToken } from "./runtime/access-token.ts";
+export { tokenScopes } from "./runtime/access-token.ts";
+export type { RotateOptions, TokenOptions, Tokens } from "./runtime/tokens.ts";
 export type { Trace, TraceDelivery, TraceNode } from "./runtime/trace.ts";
+export type { StepUsage, TraceStep } from "./runtime/trace-steps.ts";
 export type { LogAddress } from "./runtime/url.ts";
 export type { DrainSummary, Worker, WorkOptions } from "./runtime/worker.ts";

@@ -21,6 +21,10 @@ export const limits = {
   stateBytesMax: 65_536,
   /** Events emitted by one delivery. */
   emitsMax: 1_000,
+  /** Events that one call of a batch's handler gets. */
+  batchMax: 1_000,
+  /** How long the first event of a batch may wait for others. */
+  lingerMaxMs: 60_000,
   /** Statements queued by one delivery. */
   writesMax: 1_000,
   /** Runs of a handler with `store` whose transaction stood in others' way; then it is an ordinary failure. */
@@ -84,6 +88,8 @@ export const limits = {
   lagPagesMax: 10,
   /** Events shown of one correlation: the ledger is asked about each by itself. */
   traceEventsMax: 1_000,
+  /** Steps shown of one delivery. */
+  traceStepsMax: 1_000,
   /** Rates are those of this long. */
   rateWindowMs: 10_000,
   /** Error rates need more: failures are rarer. */
@@ -127,6 +133,29 @@ export const limits = {
   stepBytesMax: 16_777_216,
   /** Facts that a wait remembers before its handler looks. */
   foundMax: 1_000,
+  /** Deltas are gathered for so long, and looked for so often where other processes tell them. */
+  deltaEveryMs: 100,
+  /** Text of one delivery that is gathered, characters: of more, the newest is told. */
+  deltaCharsMax: 16_384,
+  /** Deliveries whose text is gathered at one time. */
+  deltasWaitingMax: 1_000,
+  /** Text that one reader has not taken, characters: beyond it the oldest is lost. */
+  deltaQueueCharsMax: 262_144,
+  /** SQLite: the file through which processes hear each other is emptied at this size, and when nothing came for so long. */
+  deltaFileBytesMax: 1_048_576,
+  deltaKeptMs: 10_000,
+  /** The body of one entry of the register, UTF-8 bytes. */
+  entryBytesMax: 16_384,
+  /** Access tokens of one log: all are held in memory by each server. */
+  tokensMax: 1_000,
+  /** A server looks at the tokens again after this long: a revoked one works no longer than that. */
+  tokensLookMs: 1_000,
+  /** When a token was last used is written down so often at most. */
+  tokenUsedMs: 60_000,
+  /** Requests of one token that one process answers. */
+  tokenRequestsPerSecond: 10_000,
+  /** Event streams open in one process for one caller. */
+  callerStreamsMax: 100,
   /** Entries of one page of a list (events, dead letters), and where nobody says. */
   listMax: 1_000,
   listDefault: 100,

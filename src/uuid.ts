@@ -44,3 +44,8 @@ function writeTime(nowMs: number): void {
   random[used + 4] = low >>> 8;
   random[used + 5] = low;
 }
+
+/** 256 random bits that nobody can guess, in hexadecimal: secrets are never drawn from a seed. */
+export function freshSecret(): string {
+  return Buffer.from(randomFillSync(new Uint8Array(32))).toString("hex");
+}

@@ -40,7 +40,7 @@ const rows: readonly (readonly Layer[])[] = [
     { name: "testing", not: engines.filter((name) => name !== "engines/memory") },
     { name: "conformance", not: engines.filter((name) => name !== "engines/memory") },
     { name: "outbox", not: engines.filter((name) => name !== "engines/postgres") },
-    { name: "http", only: ["errors", "limits", "env", "event", "app", "index"] },
+    { name: "http", only: ["errors", "limits", "env", "webhook", "event", "app", "index"] },
     { name: "otel", not: engines },
     { name: "dashboard", only: ["index"] },
   ],

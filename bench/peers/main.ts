@@ -43,7 +43,7 @@ const awake = setInterval(() => {}, 60_000);
 for (const peer of chosen) await meet(peer);
 clearInterval(awake);
 const servers: PeerServers = { whole: values.only === undefined, load, versions, leftOut };
-if (values.record) record(found, values.quick, servers.whole, servers);
+if (values.record) record(found, values.quick, servers);
 
 async function meet(peer: Peer): Promise<void> {
   const server = findServer(peer.server);

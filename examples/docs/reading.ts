@@ -34,7 +34,7 @@ for await (const event of log.read({ on: [Asked, Answered], key: "q-1" })) {
 
 // #region follow
 for await (const frame of log.follow({ correlationId: receipt.correlationId })) {
-  console.log(frame.kind, frame.kind === "event" ? frame.event.type : frame.status);
+  console.log(frame.kind, "status" in frame ? frame.status : "event" in frame ? frame.event.type : frame.text);
 }
 // #endregion
 

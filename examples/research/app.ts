@@ -1,7 +1,7 @@
 /** Four readers, one after the other. The two in the middle call a model, the last one trusts nobody. */
-import { defineApp, defineSubscription } from "factlog";
-import { defineAgent, durable, usageOf } from "factlog/agent";
-import { generateText } from "ai";
+import { defineApp, defineSubscription, type RetryPolicy } from "factlog";
+import { defineAgent, durable, type DurableOptions, usageOf } from "factlog/agent";
+import { generateText, type ToolSet } from "ai";
 import { plain, sectionsOf } from "./documents.ts";
 import {
   AnalysisRejected,
@@ -16,8 +16,19 @@ import {
 import type { Model } from "./model.ts";
 import { askFor, quotesIn } from "./quotes.ts";
 
+/** What differs from place to place: how patient the crew is with its model, and how many calls it makes at one time. */
+export interface Patience {
+  readonly call?: NonNullable<DurableOptions<ToolSet>["call"]>;
+  readonly retry?: RetryPolicy;
+  readonly concurrency?: number;
+}
+
 /** `load` gives the text of a document, undefined where there is none. */
-export function researchApp(model: Model, load: (documentId: string) => string | undefined) {
+export function researchApp(
+  model: Model,
+  load: (documentId: string) => string | undefined,
+  { call = {}, ...patience }: Patience = {},
+) {
   const text = (documentId: string): string => {
     const found = load(documentId);
     if (found === undefined) throw new Error(`${documentId} is not there any more`);
@@ -47,6 +58,8 @@ export function researchApp(model: Model, load: (documentId: string) => string |
       instructions: "You read one section of a document and quote what matters for the question.",
       budget: { steps: 100, tokens: 500_000 },
       timeout: "1h",
+      call,
+      ...patience,
     },
     async ({ data }, agent) => {
       const { documentId, question } = data;
@@ -64,10 +77,10 @@ export function researchApp(model: Model, load: (documentId: string) => string |
   // The same without an agent: a plain handler, and plain calls of the SDK.
   const summariser = defineSubscription(
     "summariser",
-    { on: ResearchComplete, emits: [SummaryGenerated], from: "beginning", order: "none", timeout: "1h" },
+    { on: ResearchComplete, emits: [SummaryGenerated], from: "beginning", order: "none", timeout: "1h", ...patience },
     async ({ data }, ctx) => {
       const { documentId, question } = data;
-      const parts = durable(ctx, { model, budget: { steps: 5 } });
+      const parts = durable(ctx, { model, call, budget: { steps: 20 } });
       const material = data.quotes.map((quote) => `> ${quote}`).join("\n");
       const { text: summary } = await generateText({
         ...parts,

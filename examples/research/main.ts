@@ -3,13 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { setTimeout } from "node:timers/promises";
-import { type App, type Log, openLog } from "factlog";
-import { researchApp } from "./app.ts";
+import { type Log, openLog } from "factlog";
 import { type Document, InputError, speeches, textFile } from "./documents.ts";
-import { AnalysisRequested, FactCheckFailed, SectionRead, SummaryGenerated } from "./events.ts";
 import { modelOf } from "./model.ts";
-import { summarise } from "./summary.ts";
+import { narrate, question, research } from "./research.ts";
 
 const help = `A crew that reads documents, sums them up, and checks what the summary quotes.
 
@@ -32,7 +29,7 @@ function flagsOf(args: readonly string[]) {
     help: flag,
     limit: { type: "string" },
     url: { type: "string" },
-    question: { type: "string", default: "What does the document say is most important?" },
+    question: { type: "string", default: question },
   } as const;
   const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
   const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : Number(values.limit);
@@ -41,45 +38,12 @@ function flagsOf(args: readonly string[]) {
 }
 type Flags = ReturnType<typeof flagsOf>;
 
-/** Shows what is stated, while it is. */
-async function narrate(log: Log, say: (line: string) => void, over: AbortSignal): Promise<void> {
-  const on = [SectionRead, SummaryGenerated, FactCheckFailed];
-  for await (const frame of log.follow({ on, from: "now", signal: over })) {
-    if (frame.kind !== "event") continue;
-    const { type, data } = frame.event;
-    if (type === "SectionRead") say(`${data.documentId}: section ${data.section} of ${data.of}`);
-    if (type === "SummaryGenerated") say(`${data.documentId}, by ${data.model}:\n${data.text}`);
-    if (type === "FactCheckFailed") say(`${data.documentId}: NOT in the document: ${data.missing.join(" | ")}`);
-  }
-}
-
-/** Until nothing is owed; what failed is tried again when it is due. */
-async function finish(log: Log, app: App, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    const { dueNext } = await log.drain(app, { signal });
-    if (signal.aborted || dueNext === undefined) return;
-    await setTimeout(Math.max(0, dueNext.getTime() - Date.now()), undefined, { signal }).catch(() => {});
-  }
-}
-
-async function research(
-  flags: Flags,
-  documents: readonly Document[],
-  log: Log,
-  over: AbortController,
-): Promise<boolean> {
+async function play(flags: Flags, documents: readonly Document[], log: Log, over: AbortController): Promise<boolean> {
   const say = (line: string): void => void (flags.json ? process.stderr : process.stdout).write(`${line}\n`);
   const { signal } = over;
-  const model = modelOf(process.env);
-  const texts = new Map(documents.map(({ id, text }) => [id, text]));
-  const beganMs = performance.now();
-  say(`${documents.length} documents for ${model.modelId}`);
-  const app = researchApp(model, (documentId) => texts.get(documentId));
   const told = narrate(log, say, signal);
-  await log.publishAll(documents.map(({ id }) => AnalysisRequested({ documentId: id, question: flags.question })));
-  await finish(log, app, signal);
-  const seconds = Math.round(performance.now() - beganMs) / 1_000;
-  const summary = await summarise(log, documents.length, model.modelId, seconds);
+  const model = modelOf(process.env);
+  const { app, summary } = await research({ log, model, documents, question: flags.question, say, signal });
   console.log(flags.json ? JSON.stringify(summary) : summary);
   if (!flags.once && !signal.aborted) {
     say("waiting for more; Ctrl-C ends");
@@ -98,7 +62,7 @@ async function main(flags: Flags): Promise<boolean> {
   const folder = mkdtempSync(join(tmpdir(), "factlog-research-"));
   const log = await openLog(flags.url ?? `sqlite:${join(folder, "research.db")}`, { source: "research" });
   try {
-    return await research(flags, documents, log, over);
+    return await play(flags, documents, log, over);
   } finally {
     over.abort();
     await log.close();

@@ -1,6 +1,6 @@
 /** Where a run keeps its log and the shop's own tables: one SQLite file, or two schemas of a PostgreSQL database. */
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
 import { createTables, selects, type Tables } from "./tables.ts";
@@ -8,6 +8,8 @@ import { createTables, selects, type Tables } from "./tables.ts";
 export interface Database {
   /** For `openLog`. */
   readonly url: string;
+  /** Of a further log beside it, for `openLog`. */
+  logNamed(name: "research"): string;
   create(): Promise<void>;
   read(): Promise<Tables>;
   /** What is left of it beside the run's folder. */
@@ -21,6 +23,7 @@ export function databaseIn(folder: string, server: string | undefined): Database
 function sqliteDatabase(path: string): Database {
   return {
     url: `sqlite:${path}`,
+    logNamed: (name) => `sqlite:${join(dirname(path), `${name}.db`)}`,
     async create() {
       const database = new DatabaseSync(path);
       database.exec(createTables);
@@ -58,6 +61,11 @@ function postgresDatabase(server: string): Database {
   };
   return {
     url: url.href,
+    logNamed(part) {
+      const other = new URL(url);
+      other.searchParams.set("schema", `${name}_${part}`);
+      return other.href;
+    },
     create: () =>
       run(async (client) => {
         // Where rows stand says nothing of when they came: vacuum makes room anywhere.
@@ -74,6 +82,10 @@ function postgresDatabase(server: string): Database {
           forecast: await all(selects.forecast),
         };
       }),
-    remove: () => run(async (client) => void (await client.query(`drop schema ${name}, ${name}_log cascade`))),
+    remove: () =>
+      run(
+        async (client) =>
+          void (await client.query(`drop schema if exists ${name}, ${name}_log, ${name}_research cascade`)),
+      ),
   };
 }

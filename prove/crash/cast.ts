@@ -23,9 +23,11 @@ export class Cast {
   readonly #random: Random;
   /** Some of the workers are of the older version, as while a new one is rolled out. */
   readonly #mixed: boolean;
+  readonly #worker: string;
   #lives = 0;
 
-  constructor(url: string, witness: string, random: Random, mixed: boolean) {
+  constructor(url: string, witness: string, random: Random, mixed: boolean, worker = "crash/worker.ts") {
+    this.#worker = worker;
     this.#url = url;
     this.#witness = witness;
     this.#random = random;
@@ -44,7 +46,7 @@ export class Cast {
     const retry = unknown.filter(() => this.#random.chance(0.5)).join();
     const child =
       publishes === undefined
-        ? new Child("crash/worker.ts", [this.#url, this.#witness, `${life}`, this.#versionOf(name)], hear)
+        ? new Child(this.#worker, [this.#url, this.#witness, `${life}`, this.#versionOf(name)], hear)
         : new Child("crash/publisher.ts", [this.#url, name, `${publishes.next}`, `${keys}`, retry], hear);
     void child.ended.then(({ code }) => {
       if (this.killed.has(life) || code === 0) return;

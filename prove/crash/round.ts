@@ -54,25 +54,36 @@ export function round(
     const place = engine === "sqlite" ? sqlitePlace(file) : await postgresPlace();
     await prepare(place, upgrade);
     const cast = new Cast(place.url, witness, random, upgrade);
-    let terminated = 0;
     try {
-      if (!(await eventually(() => cast.areUp, upWithinMs))) throw new Error("the processes did not start");
-      const startedMs = performance.now();
-      while (cast.killed.size < cycles || terminated < terminations) {
-        await pause(random.waitMs(meanWaitMs));
-        const left = cycles - cast.killed.size;
-        if (random.chance(left / (left + terminations - terminated))) await cast.killOne();
-        else if (await place.terminateOne()) terminated++;
-        if (cast.complaints.length > 0) throw new Error(cast.complaints.join("\n"));
-      }
-      const killSeconds = (performance.now() - startedMs) / 1_000;
-      const drainDetail = await settle(place, cast);
-      return { ...(await judge(place, witness, cast, { drainDetail, killSeconds, upgrade })), terminated };
+      const killSeconds = await underFire(place, cast, { cycles, terminations }, random);
+      const drainDetail = await settle(place, cast, isOurs);
+      const judged = await judge(place, witness, cast, { drainDetail, killSeconds, upgrade });
+      return { ...judged, terminated: terminations };
     } finally {
       await cast.end();
       await place.remove();
     }
   });
+}
+
+/** Kills one after the other, and ends connections. How many seconds that took. */
+export async function underFire(
+  place: Place,
+  cast: Cast,
+  { cycles, terminations }: { readonly cycles: number; readonly terminations: number },
+  random: Random,
+): Promise<number> {
+  if (!(await eventually(() => cast.areUp, upWithinMs))) throw new Error("the processes did not start");
+  const startedMs = performance.now();
+  let terminated = 0;
+  while (cast.killed.size < cycles || terminated < terminations) {
+    await pause(random.waitMs(meanWaitMs));
+    const left = cycles - cast.killed.size;
+    if (random.chance(left / (left + terminations - terminated))) await cast.killOne();
+    else if (await place.terminateOne()) terminated++;
+    if (cast.complaints.length > 0) throw new Error(cast.complaints.join("\n"));
+  }
+  return (performance.now() - startedMs) / 1_000;
 }
 
 /**
@@ -88,7 +99,7 @@ async function prepare(place: Place, upgrade: boolean): Promise<void> {
 }
 
 /** No more kills: publishers finish, workers drain and go. What is still owed, in words; "" when nothing is. */
-async function settle(place: Place, cast: Cast): Promise<string> {
+export async function settle(place: Place, cast: Cast, counts: (subscription: string) => boolean): Promise<string> {
   if (!(await eventually(() => cast.areUp || cast.complaints.length > 0, upWithinMs)))
     return "processes did not start again";
   await cast.stopPublishers();
@@ -98,7 +109,7 @@ async function settle(place: Place, cast: Cast): Promise<string> {
     let movedMs = performance.now();
     const isOver = async (): Promise<boolean> => {
       const before = left;
-      left = await owed(log);
+      left = await owed(log, counts);
       if (left !== before) movedMs = performance.now();
       return left === "" || cast.complaints.length > 0 || performance.now() - movedMs > standstillMs;
     };
@@ -109,10 +120,10 @@ async function settle(place: Place, cast: Cast): Promise<string> {
     await cast.stopWorkers();
   }
 }
-async function owed(log: Log): Promise<string> {
+async function owed(log: Log, counts: (subscription: string) => boolean): Promise<string> {
   const subscriptions = await log.operator.status();
   return subscriptions
-    .filter(({ name, depth, dead, held }) => isOurs(name) && depth + dead + held > 0)
+    .filter(({ name, depth, dead, held }) => counts(name) && depth + dead + held > 0)
     .map(({ name, depth, dead, held }) => `${name}: ${depth} open, ${dead} dead, ${held} held`)
     .join("; ");
 }

@@ -2,11 +2,13 @@ import type { LanguageModelMiddleware } from "ai";
 import { APICallError } from "ai";
 import type { HandlerContext } from "../app/context.ts";
 import type { StepContext, StepOptions } from "../app/steps.ts";
+import { hasCode } from "../errors.ts";
 import type { InnerStepOptions } from "../runtime/steps.ts";
 import { type Account, accountOf, stepsOf } from "./account.ts";
 import type { ResolvedBudget } from "./budget.ts";
 import { callName } from "./call-name.ts";
 import { RecordedStream, type StreamPart, type StreamResult, withoutBytes } from "./stream.ts";
+import { callTold } from "./tell.ts";
 import { nothing, plus, type Price, spentOn } from "./usage.ts";
 
 type WrapGenerate = NonNullable<LanguageModelMiddleware["wrapGenerate"]>;
@@ -26,16 +28,20 @@ export function recording(ctx: HandlerContext, options: ModelOptions): LanguageM
   return {
     specificationVersion: "v4",
     wrapGenerate: async ({ params, model }) => {
-      const call = await begin(ctx, options, "generate", params);
+      const call = await begin(ctx, options, "generate", params, model);
       const answer = await call.run(
-        async (step) => withoutTransport(await model.doGenerate(paramsFor(params, step))),
+        async (step) => {
+          const answer = withoutTransport(await model.doGenerate(paramsFor(params, step)));
+          for (const part of answer.content) if (part.type === "text") show(ctx, part.text);
+          return answer;
+        },
         (value) => (value as GenerateResult).usage,
       );
       return revived(answer as GenerateResult);
     },
     wrapStream: async ({ params, model }) => {
-      const call = await begin(ctx, options, "stream", params);
-      const stream = new RecordedStream();
+      const call = await begin(ctx, options, "stream", params, model);
+      const stream = new RecordedStream((text) => show(ctx, text));
       return stream.follow(
         call.run(
           async (step) => stream.record(await model.doStream(paramsFor(params, step))),
@@ -46,18 +52,29 @@ export function recording(ctx: HandlerContext, options: ModelOptions): LanguageM
   };
 }
 
+/** Text of the model, for whoever watches. What is remembered was shown when it came. */
+function show(ctx: HandlerContext, text: string): void {
+  try {
+    ctx.delta(text);
+  } catch (error) {
+    // The attempt is over, and nobody watches it any more.
+    if (!hasCode(error, "EMIT_TOO_LATE")) throw error;
+  }
+}
+
 async function begin(
   ctx: HandlerContext,
   options: ModelOptions,
   kind: "generate" | "stream",
   params: Params,
+  { modelId, provider }: { readonly modelId: string; readonly provider: string },
 ): Promise<ModelCall> {
   const account = accountOf(ctx, options.name);
   if (account.fault !== undefined) throw account.fault;
   const { abortSignal: _, headers: __, ...asked } = params;
   const step = account.numbered(callName(`${options.name}.model`, [kind, asked]));
   await account.allow(ctx, options.budget, step);
-  return new ModelCall(ctx, account, options, step);
+  return new ModelCall(ctx, account, options, step, { name: modelId, provider });
 }
 
 class ModelCall {
@@ -65,8 +82,16 @@ class ModelCall {
   readonly #account: Account;
   readonly #options: ModelOptions;
   readonly #step: string;
+  readonly #model: { readonly name: string; readonly provider: string };
 
-  constructor(ctx: HandlerContext, account: Account, options: ModelOptions, step: string) {
+  constructor(
+    ctx: HandlerContext,
+    account: Account,
+    options: ModelOptions,
+    step: string,
+    model: { readonly name: string; readonly provider: string },
+  ) {
+    this.#model = model;
     this.#ctx = ctx;
     this.#account = account;
     this.#options = options;
@@ -89,7 +114,12 @@ class ModelCall {
         this.#step,
         (step) => {
           beganMs = env.monotonic();
-          return fn(step);
+          const facts = { operation: "chat", ...this.#model, subscription: steps.host.subscription } as const;
+          return callTold(
+            facts,
+            () => fn(step),
+            (value) => tokensOf(told(value)),
+          );
         },
         inner,
       );
@@ -111,9 +141,14 @@ function final(cause: APICallError): APICallError {
   });
 }
 
-function paramsFor(params: Params, { signal }: StepContext): Params {
-  const { abortSignal } = params;
-  return { ...params, abortSignal: abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]) };
+/** A provider that honours the key answers a call that was in flight when a process died without being paid twice. */
+function paramsFor(params: Params, { signal, idempotencyKey }: StepContext): Params {
+  const { abortSignal, headers } = params;
+  return {
+    ...params,
+    headers: { "idempotency-key": idempotencyKey, ...headers },
+    abortSignal: abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]),
+  };
 }
 
 /** Of the answer, without how it came: requests may hold what is not to be kept. */
@@ -127,6 +162,9 @@ function withoutTransport(given: GenerateResult): GenerateResult {
 function revived(answer: GenerateResult): GenerateResult {
   const at = answer.response?.timestamp;
   return at === undefined ? answer : { ...answer, response: { ...answer.response, timestamp: new Date(at) } };
+}
+function tokensOf(used: Told) {
+  return { input: used?.inputTokens?.total, output: used?.outputTokens?.total };
 }
 function usageIn(parts: readonly StreamPart[]): Told {
   return parts.findLast((part) => part.type === "finish")?.usage;

@@ -22,7 +22,11 @@ export class RecordedStream {
   #shown = 0;
   #isGone = false;
 
-  constructor() {
+  readonly #said: (text: string) => void;
+
+  /** `said` gets the text as it comes. */
+  constructor(said: (text: string) => void) {
+    this.#said = said;
     this.#stream = new ReadableStream<StreamPart>({
       start: (controller) => void (this.#controller = controller),
       cancel: () => void (this.#isGone = true),
@@ -38,6 +42,7 @@ export class RecordedStream {
       if (part.type === "ping" || part.type === "raw") continue;
       if (part.type === "error") throw part.error;
       parts.push(part);
+      if (part.type === "text-delta") this.#said(part.delta);
       if (isFirst) this.#show(part);
     }
     if (parts.at(-1)?.type !== "finish") throw new Error("the model's stream ended before it was finished");

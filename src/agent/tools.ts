@@ -6,6 +6,7 @@ import { FactlogError, hasCode } from "../errors.ts";
 import type { InnerStepOptions } from "../runtime/steps.ts";
 import { type Account, accountOf, stepsOf } from "./account.ts";
 import { callName } from "./call-name.ts";
+import { callTold } from "./tell.ts";
 import { nothing } from "./usage.ts";
 
 /**
@@ -158,7 +159,9 @@ class ToolCall {
     try {
       const run = async ({ signal }: { readonly signal: AbortSignal }): Promise<Remembered> => {
         const merged = abortSignal === undefined ? signal : AbortSignal.any([signal, abortSignal]);
-        return { value: await lastOf(execute(merged)) };
+        const facts = { operation: "execute_tool", name: this.#tool, provider: undefined } as const;
+        const { subscription } = steps.host;
+        return { value: await callTold({ ...facts, subscription }, async () => lastOf(execute(merged))) };
       };
       const remembered = (await steps.step(step, run, options)) as Remembered;
       if ("error" in remembered) throw new ToolFailure(remembered.error);

@@ -1,8 +1,9 @@
 import type { Duration } from "../duration.ts";
-import type { AnyEventType, EventAttributes, NewEventOf } from "../event/define.ts";
+import type { AnyEventType, EventAttributes, EventOf, NewEventOf } from "../event/define.ts";
 import type { Position } from "../event/position.ts";
 import type { Statement } from "./sql.ts";
 import type { StepVerbs } from "./steps.ts";
+import type { Store, TxOf } from "./store.ts";
 
 export interface Logger {
   debug(message: string, fields?: object): void;
@@ -60,7 +61,35 @@ export interface HandlerContext<Emits extends AnyEventType = AnyEventType> exten
    * content stands; a different second one is dropped and counted, never an error.
    */
   announce(event: NewEventOf<Emits>, options?: Omit<EmitOptions, "after" | "at">): Promise<Receipt>;
+  /**
+   * Shows text to whoever follows the correlation now. Gathered for 100 ms, bounded, kept nowhere, and lost where nobody
+   * listens: what has to arrive is an event.
+   */
+  delta(text: string): void;
 }
+
+/** What can be done without waiting: what a handler on a synchronous store may do. */
+export type SyncHandlerContext<Emits extends AnyEventType = AnyEventType> = Omit<
+  HandlerContext<Emits>,
+  keyof StepVerbs | "announce"
+>;
+/** What a handler of batches may do. What it queues belongs to the whole batch. */
+export interface BatchVerbs<
+  Emits extends AnyEventType = AnyEventType,
+  On extends AnyEventType = AnyEventType,
+> extends Pick<HandlerContext<Emits>, "mode" | "signal" | "logger" | "emit" | "write"> {
+  /**
+   * This event has failed: it is tried again, or becomes a dead letter, alone, by the retry policy. Later events of its key
+   * in this batch are handled again after it.
+   */
+  fail(event: EventOf<On>, error: unknown): void;
+}
+/** The context that goes with a store. */
+export type ContextOn<St, Emits extends AnyEventType> = [St] extends [never]
+  ? HandlerContext<Emits>
+  : // oxlint-disable-next-line typescript/no-explicit-any -- a store of any transaction
+    ([St] extends [Store<any, "sync">] ? SyncHandlerContext<Emits> : HandlerContext<Emits>) &
+      TransactionContext<TxOf<St>>;
 
 /** Added by `store`. `tx` throws TX_CLOSED once the handler has ended, and wherever the transaction is over. */
 export interface TransactionContext<Tx> {

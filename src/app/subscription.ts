@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { isDate } from "node:util/types";
+import { isAsyncFunction, isDate } from "node:util/types";
 import { type ResolvedRetryPolicy, resolveRetryPolicy, type RetryPolicy } from "../delivery/retry-policy.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import { FactlogError } from "../errors.ts";
@@ -16,8 +16,8 @@ import { isPosition, type Position } from "../event/position.ts";
 import { type AnySchema, isSchema } from "../event/schema.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
-import type { HandlerContext, StateContext, TransactionContext } from "./context.ts";
-import { type AnyStore, sourceOf, type TransactionSource, type TxOf } from "./store.ts";
+import type { BatchVerbs, ContextOn, HandlerContext, StateContext, TransactionContext } from "./context.ts";
+import { type AnyStore, type HandlerResult, sourceOf, type TransactionSource, type TxOf } from "./store.ts";
 
 export type Awaitable<T> = T | PromiseLike<T>;
 
@@ -96,6 +96,8 @@ export interface SubscriptionSpec {
   readonly state: { readonly schema: AnySchema; readonly initial: unknown } | undefined;
   /** Where its handler gets its transactions. */
   readonly store: TransactionSource | undefined;
+  /** Of `defineBatchSubscription`: its handler gets a list of events, and a context of its own kind. */
+  readonly batch: { readonly max: number; readonly lingerMs: number } | undefined;
   readonly handler: (event: RecordedEvent, context: HandlerContext) => unknown;
 }
 
@@ -118,16 +120,44 @@ export function defineSubscription<
   options: SubscriptionOptions<On, Emits> & { readonly store?: St; readonly state?: StateOptions<V> },
   handler: (
     event: EventOf<On>,
-    ctx: HandlerContext<Emits> &
-      ([St] extends [never] ? unknown : TransactionContext<TxOf<St>>) &
-      ([V] extends [never] ? unknown : StateContext<V>),
-  ) => Awaitable<unknown>,
+    ctx: ContextOn<St, Emits> & ([V] extends [never] ? unknown : StateContext<V>),
+  ) => HandlerResult<St>,
 ): Subscription<Name> {
-  const spec = resolve(name, options as unknown as AnyOptions, handler as SubscriptionSpec["handler"]);
+  const spec = resolve(name, options as unknown as AnyOptions, handler as unknown as SubscriptionSpec["handler"]);
   return Object.freeze(Object.defineProperty({ name, kind: "handler" as const }, specKey, { value: spec }));
 }
 
-/** Throws INVALID_DEFINITION where `subscription` was not made by `defineSubscription`. */
+export interface BatchOptions {
+  /** Events that one call of the handler gets at most, 1 to 1,000. */
+  readonly max: number;
+  /** How long the first event waits for others, at most 1m. Default 0: the handler gets what is there. */
+  readonly linger?: Duration;
+}
+
+/**
+ * A durable named reader whose handler gets up to `batch.max` events in one call, of different and of equal keys, in the
+ * log's order. `ctx.fail(event, error)` fails one of them, a throw fails all. What it queues, and with `store` what it
+ * writes, commits with the settle of the whole batch: where an event fails, that is taken back, and the handler gets the
+ * others again. `concurrency` counts batches (default 1). An event that is tried again comes alone.
+ */
+export function defineBatchSubscription<
+  const Name extends string,
+  On extends AnyEventType,
+  Emits extends AnyEventType = AnyEventType,
+  St extends AnyStore = never,
+>(
+  name: Name,
+  options: Omit<SubscriptionOptions<On, Emits>, "onWait"> & { readonly batch: BatchOptions; readonly store?: St },
+  handler: (
+    events: readonly EventOf<On>[],
+    ctx: BatchVerbs<Emits, On> & ([St] extends [never] ? unknown : TransactionContext<TxOf<St>>),
+  ) => HandlerResult<St>,
+): Subscription<Name> {
+  const spec = resolve(name, options as unknown as AnyOptions, handler as unknown as SubscriptionSpec["handler"], true);
+  return Object.freeze(Object.defineProperty({ name, kind: "handler" as const }, specKey, { value: spec }));
+}
+
+/** Throws INVALID_DEFINITION where `subscription` was not made by `defineSubscription` or its like. */
 export function specOf(subscription: Subscription): SubscriptionSpec {
   const spec = (subscription as Partial<{ readonly [specKey]: SubscriptionSpec }> | null | undefined)?.[specKey];
   if (spec !== undefined) return spec;
@@ -137,6 +167,7 @@ export function specOf(subscription: Subscription): SubscriptionSpec {
 type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & {
   readonly state?: StateOptions<unknown>;
   readonly store?: AnyStore;
+  readonly batch?: BatchOptions;
 };
 
 const choices = {
@@ -148,20 +179,30 @@ const choices = {
 const optionNames = new Set(
   "on emits filter from order onExhausted onWait retry timeout concurrency description state store".split(" "),
 );
+const batchOptionNames = new Set([...optionNames, "batch"]);
+for (const name of ["onWait", "state"]) batchOptionNames.delete(name);
 
-function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["handler"]): SubscriptionSpec {
+function resolve(
+  name: string,
+  options: AnyOptions,
+  handler: SubscriptionSpec["handler"],
+  inBatches = false,
+): SubscriptionSpec {
   checkName("subscription name", name);
   if (typeof options !== "object" || options === null) throw refusal(name, "options", options, "give at least { on }");
+  const names = inBatches ? batchOptionNames : optionNames;
   for (const option of Object.keys(options)) {
-    if (optionNames.has(option)) continue;
+    if (names.has(option)) continue;
     throw new FactlogError(
       "INVALID_DEFINITION",
-      `${name}: ${option} is no option; choose among ${[...optionNames].join(", ")}.`,
+      `${name}: ${option} is no option; choose among ${[...names].join(", ")}.`,
       { details: { subscription: name, option } },
     );
   }
   if (typeof handler !== "function") throw refusal(name, "handler", handler, "give a function of (event, ctx)");
   const order = choiceOf(name, options, "order") ?? "key";
+  const store = options.store === undefined ? undefined : asDefinition(name, "store", () => sourceOf(options.store));
+  if (store?.mode === "sync") requireSynchronous(name, store, handler);
   const emitted = options.emits === undefined ? undefined : eventsOf(name, "emits", options.emits);
   return Object.freeze({
     name,
@@ -176,12 +217,24 @@ function resolve(name: string, options: AnyOptions, handler: SubscriptionSpec["h
     onWait: choiceOf(name, options, "onWait") ?? "hold-key",
     retry: asDefinition(name, "retry", () => resolveRetryPolicy(options.retry)),
     timeoutMs: timeoutOf(name, options.timeout),
-    concurrency: concurrencyOf(name, options.concurrency),
+    concurrency: concurrencyOf(name, options.concurrency ?? (inBatches ? 1 : undefined)),
     description: options.description,
     state: stateOf(name, options.state, order),
-    store: options.store === undefined ? undefined : asDefinition(name, "store", () => sourceOf(options.store)),
+    store,
+    batch: inBatches ? batchOf(name, options.batch) : undefined,
     handler,
   });
+}
+
+/** A function that is not declared async may return a promise as well: that is seen when it does (HANDLER_ASYNC). */
+function requireSynchronous(name: string, store: TransactionSource, handler: unknown): void {
+  if (!isAsyncFunction(handler)) return;
+  throw refusal(
+    name,
+    "handler",
+    handler,
+    `it is async, and the transaction of ${store.name} ends when it returns; make it synchronous, or leave \`store\` out and use ctx.write`,
+  );
 }
 
 function refusal(name: string, option: string, value: unknown, advice: string): FactlogError {
@@ -261,6 +314,16 @@ function timeoutOf(name: string, timeout: Duration | undefined): number {
 function concurrencyOf(name: string, concurrency: number = limits.concurrency): number {
   if (Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= limits.concurrencyMax) return concurrency;
   throw refusal(name, "concurrency", concurrency, `give a whole number of 1 to ${limits.concurrencyMax}`);
+}
+
+function batchOf(name: string, batch: BatchOptions | undefined): NonNullable<SubscriptionSpec["batch"]> {
+  const { max, linger = 0 } = (batch ?? {}) as Partial<BatchOptions>;
+  if (!(typeof max === "number" && Number.isInteger(max) && max >= 1 && max <= limits.batchMax))
+    throw refusal(name, "batch.max", max, `give a whole number of 1 to ${limits.batchMax}`);
+  const lingerMs = asDefinition(name, "batch.linger", () => durationMs(linger, "batch.linger"));
+  if (lingerMs < 0 || lingerMs > limits.lingerMaxMs)
+    throw refusal(name, "batch.linger", linger, `give 0 to ${limits.lingerMaxMs} ms`);
+  return Object.freeze({ max, lingerMs });
 }
 
 /** Passes on what `read` gives; its refusals become INVALID_DEFINITION of this option. */

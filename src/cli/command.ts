@@ -67,4 +67,4 @@ export function numberOption(flags: string, description: string, min = 0): Optio
 }
 
 export const portOption = (): Option =>
-  numberOption("--http <port>", "serve HTTP on this port too, to this machine only (0: any free one)");
+  numberOption("--http <port>", "serve HTTP on this port of 127.0.0.1 too (0: any free one)");

@@ -14,6 +14,7 @@ import { addPublish } from "./commands/publish.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
 import { addSubscription } from "./commands/subscription.ts";
+import { addToken } from "./commands/token.ts";
 import { addTrace } from "./commands/trace.ts";
 import { addTail } from "./commands/tail.ts";
 import type { Finish } from "./command.ts";
@@ -46,6 +47,7 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addDead,
     addDelayed,
     addApprovals,
+    addToken,
     addDoctor,
     addBackup,
     addRestore,

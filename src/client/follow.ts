@@ -16,6 +16,12 @@ export interface FollowOptions<E extends AnyEventType = AnyEventType> {
 }
 
 /**
+ * A frame as a client sees it. `reset`: the place it came from is none of this log, which was restored or is another; what it has
+ * read may be no fact any more, and what follows is told as to one that comes anew.
+ */
+export type ClientFrame<E> = Frame<E> | { readonly kind: "reset"; readonly reason: "other-epoch" };
+
+/**
  * The frames of a stream, whose URL publishing answers. When the connection ends it comes again behind the last event, with
  * growing waits: no gap, no repeat. Ends with the end frame, or when the signal aborts. Throws what the server refuses for
  * good (a FactlogError with its code), and NOT_SUPPORTED where no Factlog answers.
@@ -23,7 +29,7 @@ export interface FollowOptions<E extends AnyEventType = AnyEventType> {
 export async function* follow<E extends AnyEventType = AnyEventType>(
   streamUrl: string | URL,
   options: FollowOptions<E> = {},
-): AsyncGenerator<Frame<EventOf<E>>> {
+): AsyncGenerator<ClientFrame<EventOf<E>>> {
   const types =
     options.on === undefined ? [] : Array.isArray(options.on) ? (options.on as readonly E[]) : [options.on as E];
   const url = new URL(streamUrl);
@@ -40,6 +46,7 @@ export async function* follow<E extends AnyEventType = AnyEventType>(
         failures = 0;
         if (message.event === "event") after = message.id;
         const frame = frameOf(message, types, told);
+        if (frame?.kind === "reset") after = undefined;
         if (frame !== undefined) yield frame;
         if (frame?.kind === "end") return;
       }
@@ -70,18 +77,29 @@ async function connect(
   throw refusal;
 }
 
-/** What is new in a message: a delivery's state is told again to a reader that comes again. A reset is a reason to do so. */
+type DeltaData = Omit<Extract<Frame<never>, { kind: "delta" }>, "kind">;
+
+/**
+ * What is new in a message: a delivery's state is told again to a reader that comes again. A reader that
+ * was too slow is told so, which is a reason to come again and nothing else.
+ */
 function frameOf<E extends AnyEventType>(
   { event, data, id }: Message,
   types: readonly E[],
   told: Map<string, string>,
-): Frame<EventOf<E>> | undefined {
+): ClientFrame<EventOf<E>> | undefined {
   if (event === "event") return { kind: "event", event: eventOf(data, id ?? "", types) };
   if (event === "end") return { kind: "end", ...(JSON.parse(data) as { status: "settled" | "dead" }) };
+  if (event === "reset" && (JSON.parse(data) as { reason: string }).reason === "other-epoch") {
+    told.clear();
+    return { kind: "reset", reason: "other-epoch" };
+  }
+  if (event === "delta") return { kind: "delta", ...(JSON.parse(data) as DeltaData) };
   if (event !== "delivery") return undefined;
   const delivery = JSON.parse(data) as Omit<Extract<Frame<never>, { kind: "delivery" }>, "kind">;
   const name = JSON.stringify([delivery.subscription, delivery.eventId]);
-  if (told.get(name) === delivery.status) return undefined;
-  told.set(name, delivery.status);
+  const state = JSON.stringify([delivery.status, delivery.reason]);
+  if (told.get(name) === state) return undefined;
+  told.set(name, state);
   return { kind: "delivery", ...delivery };
 }

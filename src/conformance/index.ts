@@ -26,6 +26,7 @@ import { relayChecks } from "./checks/relay.ts";
 import { rowChecks } from "./checks/rows.ts";
 import { takeoverChecks } from "./checks/takeover.ts";
 import { tallyChecks } from "./checks/tally.ts";
+import { registerChecks } from "./checks/register.ts";
 import { timetableChecks } from "./checks/timetable.ts";
 import { transactChecks } from "./checks/transact.ts";
 
@@ -54,6 +55,7 @@ export const checks: readonly Check[] = [
   ...defineChecks,
   ...operateChecks,
   ...tallyChecks,
+  ...registerChecks,
   ...timetableChecks,
   ...journalChecks,
   ...engineChecks,

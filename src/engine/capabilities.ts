@@ -23,7 +23,7 @@ export interface LedgerCapabilities {
   /** Whether SQL of the user (`ctx.write`) can take part in `record`. */
   readonly writes: boolean;
   /** Of which dialect a handler's own transaction may be, so that it settles its delivery (`transact`). */
-  readonly transactions: "postgres" | "memory" | "none";
+  readonly transactions: "postgres" | "sqlite" | "memory";
   /** The death of a session's process is noticed at once, by a lock that it held (`SessionView.gone`). */
   readonly instantDeath: boolean;
 }

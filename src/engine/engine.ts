@@ -1,4 +1,5 @@
 import type { Env } from "../env.ts";
+import type { DeltaPort } from "./deltas.ts";
 import type { EventLog } from "./event-log.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -6,6 +7,8 @@ import type { Ledger } from "./ledger.ts";
 export interface Engine {
   readonly log: EventLog;
   readonly ledger: Ledger;
+  /** Absent: deltas are heard in their own process alone. */
+  readonly deltas?: DeltaPort;
   /** One line for people: where it is and how durable. */
   readonly description: string;
   /** Checks of the store itself, for `doctor`: one entry per check, with its figures; `ok: false` where something is wrong. */

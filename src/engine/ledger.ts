@@ -4,6 +4,7 @@ import type { LedgerCapabilities } from "./capabilities.ts";
 import type { Appended } from "./event-log.ts";
 import type { SubscriptionTally } from "./tally.ts";
 import type { Journal, StepChange } from "./journal.ts";
+import type { Register } from "./register.ts";
 import type { DelayedEvent, Timetable } from "./timetable.ts";
 import type { Transact, Transacted } from "./transact.ts";
 
@@ -12,7 +13,7 @@ import type { Transact, Transacted } from "./transact.ts";
  * transaction, fenced by session and token where it is a worker's. A stale worker changes nothing. After `close` all
  * reject with CLOSED. OUTCOME_UNKNOWN on a write means: stop, reopen, load again.
  */
-export interface Ledger extends Timetable, Journal {
+export interface Ledger extends Timetable, Journal, Register {
   readonly capabilities: LedgerCapabilities;
 
   /**
@@ -45,13 +46,14 @@ export interface Ledger extends Timetable, Journal {
   bind(source: TransactionSource): Promise<void>;
 
   /**
-   * A handler's writes and the settle of its delivery as ONE commit. `run` gets the transaction; what it resolves to is
-   * settled last in it, fenced by my session and the slot's or the row's token, with its effects and an entry in the list
-   * of settled deliveries. That list is what a later holder learns from `load` where I die before I have recorded the
+   * A handler's writes and the settle of its deliveries as ONE commit. `run` gets the transaction; what it gives is
+   * settled last in it, each fenced by my session and the slot's or the row's token, with its effects and an entry in the
+   * list of settled deliveries. That list is what a later holder learns from `load` where I die before I have recorded the
    * closing; a running row with an entry is closed as done, never charged, by whatever takes it from its session (`lease`).
    * An entry goes when `low` has reached it and no row stands there.
-   * A delivery has at most one entry: where one is there already, this transaction is rolled back and answered "settled".
-   * Transactions of one process do not wait for each other. Rejects with OUTCOME_UNKNOWN where it cannot be found out
+   * A delivery has at most one entry: where one is there already, this transaction is rolled back and answered "stood".
+   * Where `run` is async, transactions of one process do not wait for each other; sync ones share a commit, each with a
+   * savepoint of its own. Rejects with OUTCOME_UNKNOWN where it cannot be found out
    * whether it stands.
    */
   transact(session: number, request: Transact): Promise<Transacted>;
@@ -398,6 +400,8 @@ export type Command =
       readonly nowMs: number;
       /** Another scope: no step of before counts, and receivers see other idempotency keys. */
       readonly fresh?: boolean;
+      /** Steps of its scope that are forgotten: they run again, under the same idempotency keys. */
+      readonly drop?: readonly string[];
       readonly audit: EncodedEvent;
     }
   /** Dead -> closed as discarded; the next of the key goes on. */

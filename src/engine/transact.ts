@@ -5,8 +5,12 @@ import type { Effects, SlotLease } from "./ledger.ts";
 /** A handler's own transaction: see `Ledger.transact`. */
 export interface Transact {
   readonly source: TransactionSource;
-  /** Where it rejects, nothing of the transaction remains. */
-  readonly run: (tx: unknown) => Promise<OwnSettle>;
+  /**
+   * Gives what is settled: at least one delivery, all of them or none. Where it throws or rejects, nothing of the
+   * transaction remains. Under a source of mode "sync" it returns no promise, and may be called again, after a
+   * transaction that came to nothing.
+   */
+  readonly run: (tx: unknown) => readonly OwnSettle[] | Promise<readonly OwnSettle[]>;
 }
 /** How its delivery is settled in it. */
 export interface OwnSettle {
@@ -18,9 +22,11 @@ export interface OwnSettle {
   readonly effects?: Effects;
 }
 export type Transacted =
-  | { readonly status: "settled" | "lost" }
+  | { readonly status: "settled" }
+  /** Nothing remains, because of one of those to be settled: "lost": its fence failed; "stood": it was settled before. */
+  | { readonly status: "lost" | "stood"; readonly position: PositionNumber }
   /**
    * Nothing remains. "failed": `run` or the database refused; "again": transactions stood in each other's way; "not
-   * begun": `run` was not called.
+   * begun": `run` was not called, or the store had no room for what it did.
    */
   | { readonly status: "failed" | "again" | "not begun"; readonly error: unknown };

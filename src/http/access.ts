@@ -1,37 +1,35 @@
 import type { IncomingMessage } from "node:http";
 import { FactlogError } from "../errors.ts";
+import { covers } from "../event/pattern.ts";
 
 /** What a caller may see and do. `*` in a scope stands for anything: `publish:Order*`, `read:*`, `*`. */
 export interface Access {
-  /** `publish:TYPE`, `read:events`, `read:status`, `read:dead`, `admin:dead`. */
+  /** Of `tokenScopes`: `publish:TYPE`, `read:events`, `read:dead` and so on. */
   readonly scopes: readonly string[];
   /** Sees and publishes events of this group only. */
   readonly group?: string;
   /** Sees and publishes events of this correlation only. */
   readonly correlationId?: string;
+  /** Who it is, as request logs name it, and as answers to approvals are signed. Streams and requests are counted by it. */
+  readonly caller?: string;
 }
+
+/** The token of `Authorization: Bearer TOKEN`; undefined where there is no such header. Throws UNAUTHENTICATED on others. */
+export function bearerOf(request: Request): string | undefined {
+  const header = request.headers.get("authorization");
+  if (header === null) return undefined;
+  const [, token] = /^bearer +([\w.~+/=-]+) *$/iu.exec(header) ?? [];
+  if (token === undefined) throw unauthenticated("send `Authorization: Bearer TOKEN`");
+  return token;
+}
+export const unauthenticated = (advice: string): FactlogError =>
+  new FactlogError("UNAUTHENTICATED", `this caller is not known: ${advice}.`);
 
 /** Of a caller on this machine where nobody else may call. */
 export const localAccess: Access = Object.freeze({ scopes: Object.freeze(["*"]) });
 
 export function allows(access: Access, scope: string): boolean {
-  return access.scopes.some((granted) => matches(granted, scope));
-}
-
-/** Whether `pattern` with its `*` covers `text`: linear in both, whatever they are. */
-function matches(pattern: string, text: string): boolean {
-  const [head = "", ...rest] = pattern.split("*");
-  const tail = rest.pop();
-  if (tail === undefined) return pattern === text;
-  if (!text.startsWith(head) || text.length < head.length + tail.length || !text.endsWith(tail)) return false;
-  let at = head.length;
-  const end = text.length - tail.length;
-  for (const part of rest) {
-    const found = text.indexOf(part, at);
-    if (found === -1 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
+  return access.scopes.some((granted) => covers(granted, scope));
 }
 
 export function requireScope(access: Access, scope: string): void {
@@ -52,17 +50,25 @@ const forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-i
  * caller knows us under, since a page elsewhere can let its own name point here (DNS rebinding).
  */
 export function requireLocal(request: Request, incoming: IncomingMessage | undefined): void {
-  const advice = "give httpApi an `authorize`, or use access tokens.";
   if (incoming === undefined)
     throw new FactlogError(
       "FORBIDDEN",
       `a fetch handler cannot see who calls, so it serves nobody as it is: ${advice}`,
     );
-  if (!isLoopbackHost(request.headers.get("host") ?? ""))
-    throw new FactlogError("MISDIRECTED", `only calls to localhost are answered here: ${advice}`);
+  requireHost(request, []);
   const proxied = forwarded.some((name) => request.headers.has(name));
   if (proxied || !isLoopbackAddress(incoming.socket.remoteAddress))
     throw new FactlogError("FORBIDDEN", `only calls from this machine are answered: ${advice}`);
+}
+
+const advice = "give httpApi an `authorize`, or use access tokens.";
+
+/** Throws MISDIRECTED where the caller knows us under another name than this machine's own or one of these. */
+export function requireHost(request: Request, hosts: readonly string[]): void {
+  const host = request.headers.get("host") ?? "";
+  if (isLoopbackHost(host) || hosts.includes(host.replace(/:\d{1,5}$/u, "").toLowerCase())) return;
+  const names = hosts.length === 0 ? "localhost" : `localhost, ${hosts.join(", ")}`;
+  throw new FactlogError("MISDIRECTED", `only calls to ${names} are answered here: ${advice}`);
 }
 
 function isLoopbackHost(host: string): boolean {

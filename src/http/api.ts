@@ -6,19 +6,36 @@ import { FactlogError } from "../errors.ts";
 import type { App, Log, Logger } from "../index.ts";
 import { shown } from "./body.ts";
 import type { Service } from "./call.ts";
+import { type Authorize, Callers } from "./caller.ts";
 import { healthOf, isHealth } from "./health.ts";
+import type { IncomingWebhook } from "./incoming.ts";
 import { problemOf } from "./problem.ts";
-import { type Authorize, type Bindings, type Place, routerOf } from "./router.ts";
+import { type Bindings, type Place, routerOf } from "./router.ts";
+import { requestLog } from "./request-log.ts";
 import { type StreamBounds, streamBounds, Streams } from "./streams.ts";
 
 export interface HttpOptions {
   /** Where the API begins. Default "/v1". */
   readonly basePath?: string;
   /**
-   * Decides per request what the caller may see and do; null: nobody we know. It must not read the body. Streams ask it again
-   * every 25 s. Without it only calls from this machine are answered, and those may do everything.
+   * Decides per request, and alone, what the caller may see and do; null: nobody we know. It must not read the body. Streams ask
+   * it again every 25 s. Without it access tokens decide (`log.tokens`); see `tokens`.
    */
   readonly authorize?: Authorize;
+  /**
+   * Without `authorize`. "localhost" (default): while the log has no access token, calls from this machine may do everything, and no
+   * others are answered. "required": nobody is answered without a token.
+   */
+  readonly tokens?: "localhost" | "required";
+  /**
+   * Names this server is called by, beside those of this machine, without ports: others are refused (DNS rebinding). Default: without
+   * a token those of this machine alone, else any.
+   */
+  readonly hosts?: readonly string[];
+  /** Senders of signed messages, each at `POST .../webhooks/NAME`. */
+  readonly webhooks?: Readonly<Record<string, IncomingWebhook>>;
+  /** One line for each request: method, path, status, milliseconds, caller; no query, header or body. Default false. */
+  readonly logRequests?: boolean;
   /** Hears of what callers are not told. Default: the console. */
   readonly logger?: Logger;
 }
@@ -41,8 +58,9 @@ export function httpApiWithin(
   bounds: Partial<StreamBounds> | undefined,
   log: Log,
   app: App,
-  { basePath = "/v1", authorize, logger = console }: HttpOptions,
+  options: HttpOptions,
 ): HttpApi {
+  const { basePath = "/v1", authorize, tokens = "localhost", hosts, logger = console, webhooks = {} } = options;
   const base = basePathOf(basePath);
   const service: Service = {
     log,
@@ -50,11 +68,16 @@ export function httpApiWithin(
     spec: appSpecOf(app),
     logger,
     streams: new Streams({ ...streamBounds, ...bounds }),
+    webhooks,
   };
-  const router = routerOf(base, service, authorize, tell(logger));
+  const callers = new Callers(log, { authorize, tokens, hosts: hosts?.map((host) => host.toLowerCase()) });
+  const router = routerOf(base, service, callers, tell(logger));
+  const logged = options.logRequests === true ? requestLog(logger) : undefined;
   const fetch = async (request: Request, env: object = {}): Promise<Response> => {
-    const response = await answer(router, base, service, request, env);
+    const entry = logged?.(request);
+    const response = await answer(router, base, service, request, env, entry?.seen);
     for (const [name, value] of securityHeaders) response.headers.set(name, value);
+    entry?.answered(response.status);
     return response;
   };
   const listener = getRequestListener(fetch, {
@@ -99,9 +122,12 @@ async function answer(
   service: Service,
   request: Request,
   env: object,
+  seen: Place["seen"],
 ): Promise<Response> {
   try {
-    const place = placeOf(base, request, env);
+    const found = placeOf(base, request, env);
+    const path = found.path === "/metrics" ? `${base}/metrics` : found.path;
+    const place = { ...found, path, ...(seen === undefined ? {} : { seen }) };
     const health = await healthOf(place.path, request, service.log);
     return health ?? (await router.fetch(request, place));
   } catch (error) {
@@ -125,5 +151,9 @@ function placeOf(base: string, request: Request, env: object): Place {
     return { ...bindings, path: pathname, links: base };
   const whole = originalUrl.split("?")[0] ?? "";
   if (whole === base || whole.startsWith(`${base}/`)) return { ...bindings, path: whole, links: base };
-  return { ...bindings, path: isHealth(pathname) ? pathname : `${base}${pathname}`, links: baseUrl };
+  return {
+    ...bindings,
+    path: isHealth(pathname) || pathname === "/metrics" ? pathname : `${base}${pathname}`,
+    links: baseUrl,
+  };
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AppSpec } from "../app/app.ts";
 import type { App, Log, Logger } from "../index.ts";
 import type { Access } from "./access.ts";
+import type { IncomingWebhook } from "./incoming.ts";
 import type { SchemaName } from "./schemas.ts";
 import type { Streams } from "./streams.ts";
 
@@ -12,6 +13,7 @@ export interface Service {
   readonly spec: AppSpec;
   readonly logger: Logger;
   readonly streams: Streams;
+  readonly webhooks: Readonly<Record<string, IncomingWebhook>>;
 }
 
 /** One request, checked: who calls, and what the route's parameters say. */
@@ -49,14 +51,17 @@ export interface Route {
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
-  /** What a caller must be allowed to do. "publish:TYPE" is looked at once the types are known. */
+  /**
+   * What a caller must be allowed to do: one of `tokenScopes`. "publish:TYPE" is looked at once the types are known; "signature":
+   * the request itself proves who sent it.
+   */
   readonly scope: string;
   /** About the whole log: not for callers that see a part of it. */
   readonly wholeLog?: true;
   readonly parameters: readonly Parameter[];
   /** Names of schemas.ts; "stream": server-sent events. */
-  readonly body?: "NewEvent" | "Reason" | "Nothing";
-  readonly answer: SchemaName | "stream";
+  readonly body?: "NewEvent" | "Reason" | "Nothing" | "Answer" | "Withdraw" | "NewToken" | "Revoke" | "Any";
+  readonly answer: SchemaName | "stream" | "metrics";
   readonly handle: (call: Call) => Promise<Response>;
 }
 

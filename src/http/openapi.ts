@@ -33,20 +33,24 @@ function operationOf({ operationId, summary, scope, parameters, body, answer }: 
   return {
     operationId,
     summary,
-    description: `Scope: \`${scope}\`.`,
+    description: scope === "signature" ? "No scope: the body is signed." : `Scope: \`${scope}\`.`,
     parameters: parameters.map(parameterOf),
     ...(body === undefined ? {} : { requestBody: bodyOf(body) }),
     responses: {
-      [answer === "AcceptedAll" ? "202" : "200"]:
-        answer === "stream"
-          ? {
-              description: "Frames, as server-sent events.",
-              content: { "text/event-stream": { schema: { type: "string" } } },
-            }
-          : { description: "Done.", content: { "application/json": { schema: reference(answer) } } },
+      [answer === "AcceptedAll" || answer === "Taken" ? "202" : "200"]: answerOf(answer),
       default: { $ref: "#/components/responses/Problem" },
     },
   };
+}
+
+function answerOf(answer: Route["answer"]): object {
+  const text = (description: string, type: string): object => ({
+    description,
+    content: { [type]: { schema: { type: "string" } } },
+  });
+  if (answer === "stream") return text("Frames, as server-sent events.", "text/event-stream");
+  if (answer === "metrics") return text("The text format of Prometheus 0.0.4.", "text/plain");
+  return { description: "Done.", content: { "application/json": { schema: reference(answer) } } };
 }
 
 function parameterOf({ name, in: where, description, schema }: Parameter): object {
@@ -54,8 +58,13 @@ function parameterOf({ name, in: where, description, schema }: Parameter): objec
 }
 
 function bodyOf(body: NonNullable<Route["body"]>): object {
+  if (body === "Any")
+    return { required: true, description: "As its sender signed it.", content: { "*/*": { schema: {} } } };
   if (body !== "NewEvent")
-    return { required: body === "Reason", content: { "application/json": { schema: reference(body) } } };
+    return {
+      required: body === "Reason" || body === "NewToken",
+      content: { "application/json": { schema: reference(body) } },
+    };
   const one = (name: string): object => ({ oneOf: [reference(name), { type: "array", items: reference(name) }] });
   return {
     required: true,

@@ -1,9 +1,9 @@
 import { type DeadLetter, type DeadLetterFilter, deadLetterJson, deadLetterSummary, FactlogError } from "../index.ts";
 import { limits } from "../limits.ts";
-import { mediaTypeOf, textOf, unsupported } from "./body.ts";
 import { type Call, json, type Parameter, type Route } from "./call.ts";
 import { parameters, pathParameter } from "./parameters.ts";
-import { fieldsOf, invalid, requireJson } from "./plain.ts";
+import { fieldsIn } from "./fields.ts";
+import { invalid } from "./plain.ts";
 
 const id = pathParameter("id", "As the list shows it.");
 const filters: readonly Parameter[] = [
@@ -41,6 +41,17 @@ export const operateRoutes: readonly Route[] = [
     parameters: [],
     answer: "Doctor",
     handle: doctor,
+  },
+  {
+    method: "GET",
+    path: "/metrics",
+    operationId: "metrics",
+    summary: "The measures of all subscriptions, as Prometheus reads them. Also at /metrics below the root.",
+    scope: "read:metrics",
+    wholeLog: true,
+    parameters: [],
+    answer: "metrics",
+    handle: metrics,
   },
   {
     method: "GET",
@@ -106,6 +117,14 @@ async function examine(log: Call["log"], app: Call["app"]): Promise<Response> {
   return json({ ok: findings.every((finding) => finding.ok), findings });
 }
 
+/** Scrapes that come while the store is being looked at share the look. */
+const measuring = new WeakMap<Call["log"], Promise<string>>();
+async function metrics({ log }: Call): Promise<Response> {
+  const running = measuring.get(log) ?? log.metrics().finally(() => measuring.delete(log));
+  measuring.set(log, running);
+  return new Response(await running, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
+}
+
 async function listDead(call: Call): Promise<Response> {
   const { log, query } = call;
   const names = ["subscription", "key", "type", "fingerprint"] as const;
@@ -153,17 +172,4 @@ async function discard(call: Call): Promise<Response> {
   const { id } = await letterOf(call);
   await call.log.operator.discard([id], { reason });
   return json({ discarded: 1, reason });
-}
-
-/** A small JSON object with no other fields than these; no body is an empty one. */
-async function fieldsIn({ request, incoming }: Call, names: readonly string[]): Promise<ReadonlyMap<string, unknown>> {
-  const type = mediaTypeOf(request.headers.get("content-type"));
-  const text = await textOf(request, incoming);
-  if (text === "") return new Map();
-  if (type !== "application/json") throw unsupported("this body", "application/json");
-  requireJson(text);
-  const fields = fieldsOf(text, { start: 0, end: text.length });
-  for (const name of fields.keys())
-    if (!names.includes(name)) throw invalid(name.slice(0, 80), "is no field of this request.");
-  return new Map([...fields].map(([name, { start, end }]) => [name, JSON.parse(text.slice(start, end)) as unknown]));
 }

@@ -24,6 +24,7 @@ export const statusOfCode: Readonly<Record<KnownCode, number>> = {
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   MISDIRECTED: 421,
+  TOO_MANY_REQUESTS: 429,
   TOO_MANY_HEADERS: 431,
 
   INVALID_DEFINITION: 500,
@@ -57,6 +58,7 @@ export const statusOfCode: Readonly<Record<KnownCode, number>> = {
   STEP_INVALID: 500,
   STEP_TIMEOUT: 500,
   TX_CLOSED: 500,
+  HANDLER_ASYNC: 500,
   LEASE_LOST: 500,
   HANDLER_TIMEOUT: 500,
   SUSPENDED: 500,
@@ -126,6 +128,7 @@ function response({ code, status, detail, retryable = false, details = {} }: Fac
   };
   const headers = new Headers({ "content-type": "application/problem+json" });
   if (status === 401) headers.set("www-authenticate", "Bearer");
+  if (status === 429) headers.set("retry-after", "1");
   if (status === 503) headers.set("retry-after", String(retryAfterSeconds));
   if (typeof allow === "string") headers.set("allow", allow);
   // The rest of a body that nobody reads must not be taken for the next request.

@@ -1,10 +1,10 @@
 import { isPosition } from "../event/position.ts";
 import { FactlogError, toCloudEventJson } from "../index.ts";
-import type { FollowOptions, Frame, RecordedEvent } from "../index.ts";
+import type { FollowOptions, Frame, Position, RecordedEvent } from "../index.ts";
 import { allows } from "./access.ts";
 import { type Call, json, type Route } from "./call.ts";
 import { fromOf, parameters, pathParameter, positionOf } from "./parameters.ts";
-import { sseOf } from "./sse.ts";
+import { otherEpoch, sseOf } from "./sse.ts";
 
 const correlationId = pathParameter("correlationId", "As publishing answers it: by default the id of the first event.");
 
@@ -107,22 +107,42 @@ async function readCorrelation(call: Call): Promise<Response> {
 }
 
 async function followEvents(call: Call): Promise<Response> {
-  const after = positionOf("Last-Event-ID", call.request.headers.get("last-event-id"));
-  const from = after ?? fromOf(call.query("from")) ?? "now";
-  return stream(call, filterOf(call), { from });
+  const after = placeOf(call, "Last-Event-ID", call.request.headers.get("last-event-id"));
+  const from = knownOf(after) ?? fromOf(call.query("from")) ?? "now";
+  return stream(call, filterOf(call), { from }, after === "foreign");
 }
 
 async function followCorrelation(call: Call): Promise<Response> {
-  const after = positionOf("Last-Event-ID", call.request.headers.get("last-event-id"));
-  const since = positionOf("since", call.query("since"));
-  const more = { ...(after === undefined ? {} : { after }), ...(since === undefined ? {} : { since }) };
-  return stream(call, filterOf(call, call.path("correlationId")), more);
+  const after = placeOf(call, "Last-Event-ID", call.request.headers.get("last-event-id"));
+  const since = placeOf(call, "since", call.query("since"));
+  const isForeign = after === "foreign" || since === "foreign";
+  const where = isForeign ? {} : { after: knownOf(after), since: knownOf(since) };
+  const given = Object.fromEntries(Object.entries(where).filter(([, place]) => place !== undefined));
+  return stream(call, filterOf(call, call.path("correlationId")), given, isForeign);
 }
+
+/**
+ * Where the reader was, or where its correlation begins. "foreign": in another epoch, as before the log was restored; it is told so,
+ * and goes on as one that comes anew.
+ */
+function placeOf({ log }: Call, name: string, text: string | null | undefined): Position | "foreign" | undefined {
+  const place = positionOf(name, text);
+  try {
+    if (place !== undefined) log.comparePositions(place, place);
+    return place;
+  } catch (error) {
+    if (error instanceof FactlogError && error.details["expected"] !== undefined) return "foreign";
+    throw error;
+  }
+}
+const knownOf = (place: Position | "foreign" | undefined): Position | undefined =>
+  place === "foreign" ? undefined : place;
 
 async function stream(
   call: Call,
   filter: Filter | undefined,
   where: Pick<FollowOptions, "from" | "since" | "after">,
+  isForeign: boolean,
 ): Promise<Response> {
   if (filter === undefined) throw new FactlogError("NOT_FOUND", "nothing of this is here.");
   // A place that is none of this log is refused now, not in the stream.
@@ -136,7 +156,8 @@ async function stream(
   if (call.request.method === "HEAD") return new Response(null, { headers });
   const withReasons = allows(call.access, "read:dead");
   const body = call.streams.start({
-    messages: (signal) => messages(call.log.follow({ ...filter, ...where, signal }), withReasons),
+    messages: (signal) => messages(call.log.follow({ ...filter, ...where, signal }), withReasons, isForeign),
+    caller: call.access.caller,
     stillAllowed: call.stillAllowed,
     cut: () => call.outgoing?.destroy() !== undefined,
     failed: (error) => {
@@ -147,6 +168,11 @@ async function stream(
   return new Response(body, { headers });
 }
 
-async function* messages(frames: AsyncIterable<Frame<RecordedEvent>>, withReasons: boolean): AsyncGenerator<string> {
+async function* messages(
+  frames: AsyncIterable<Frame<RecordedEvent>>,
+  withReasons: boolean,
+  isForeign: boolean,
+): AsyncGenerator<string> {
+  if (isForeign) yield otherEpoch;
   for await (const frame of frames) yield sseOf(frame, withReasons);
 }

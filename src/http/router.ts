@@ -1,15 +1,13 @@
 import { Hono } from "hono";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { FactlogError } from "../errors.ts";
-import type { Awaitable } from "../index.ts";
 import { limits } from "../limits.ts";
-import { type Access, localAccess, requireLocal, requireSameOrigin, requireScope, requireUnlimited } from "./access.ts";
+import { type Access, requireSameOrigin, requireScope, requireUnlimited } from "./access.ts";
 import type { Call, Route, Service } from "./call.ts";
+import type { Callers } from "./caller.ts";
 import { parseQuery } from "./parameters.ts";
 import { problemOf } from "./problem.ts";
 import { routes } from "./routes.ts";
-
-export type Authorize = (request: Request) => Awaitable<Access | null>;
 
 /** What a request came in with. */
 export interface Bindings {
@@ -21,13 +19,15 @@ export interface Place extends Bindings {
   readonly path: string;
   /** What the caller has to put before the paths of routes. */
   readonly links: string;
+  /** Hears who calls, once that is known. */
+  readonly seen?: (access: Access) => void;
 }
 
 /** The routes below `base`, with all that holds for each of them. */
 export function routerOf(
   base: string,
   service: Service,
-  authorize: Authorize | undefined,
+  callers: Callers,
   surprised: (error: unknown) => void,
 ): Hono<{ Bindings: Place }> {
   const router = new Hono<{ Bindings: Place }>({
@@ -39,7 +39,7 @@ export function routerOf(
   for (const route of routes) {
     const path = base + route.path.replaceAll(/\{(\w+)\}/gu, ":$1");
     methods.set(path, [...(methods.get(path) ?? []), ...(route.method === "GET" ? ["GET", "HEAD"] : [route.method])]);
-    router.on(route.method, path, ({ req, env }) => enter(service, authorize, route, req.raw, env, req.param()));
+    router.on(route.method, path, ({ req, env }) => enter(service, callers, route, req.raw, env, req.param()));
   }
   for (const [path, allowed] of methods) {
     const allow = allowed.join(", ");
@@ -54,7 +54,7 @@ export function routerOf(
 /** The way into a route: who calls, whether they may, whether the parameters are right. */
 async function enter(
   service: Service,
-  authorize: Authorize | undefined,
+  callers: Callers,
   route: Route,
   request: Request,
   place: Place,
@@ -62,9 +62,7 @@ async function enter(
 ): Promise<Response> {
   const { incoming, outgoing, links } = place;
   requireFewHeaders(request);
-  requireSameOrigin(request, authorize === undefined);
-  const access = await accessOf(request, incoming, authorize);
-  if (!route.scope.startsWith("publish:")) requireScope(access, route.scope);
+  const access = route.scope === "signature" ? nobody : await accessOf(callers, route, request, place);
   if (route.wholeLog === true) requireUnlimited(access);
   const query = parseQuery(new URL(request.url).searchParams, route.parameters);
   const call: Call = {
@@ -77,30 +75,20 @@ async function enter(
     path: (name) => path[name] ?? "",
     query: (name) => query.get(name)?.[0],
     queryAll: (name) => query.get(name) ?? [],
-    stillAllowed: async () => sameAccess(access, await authorize?.(request)),
+    stillAllowed: () => callers.still(request, access),
   };
   return route.handle(call);
 }
 
-/** Throws UNAUTHENTICATED; without `authorize` MISDIRECTED and FORBIDDEN. */
-async function accessOf(
-  request: Request,
-  incoming: IncomingMessage | undefined,
-  authorize: Authorize | undefined,
-): Promise<Access> {
-  if (authorize === undefined) {
-    requireLocal(request, incoming);
-    return localAccess;
-  }
-  const access = await authorize(request);
-  if (access !== null) return access;
-  throw new FactlogError("UNAUTHENTICATED", "say who you are: this caller is not known.");
-}
+/** Whoever signs what it sends has no other rights. */
+const nobody: Access = Object.freeze({ scopes: Object.freeze([]) });
 
-/** Nothing to ask, or the same answer as when the stream began. */
-function sameAccess(before: Access, now: Access | null | undefined): boolean {
-  if (now === undefined) return true;
-  return now !== null && JSON.stringify(now) === JSON.stringify(before);
+async function accessOf(callers: Callers, route: Route, request: Request, place: Place): Promise<Access> {
+  requireSameOrigin(request, !callers.decidesAlone);
+  const access = await callers.of(request, place.incoming);
+  place.seen?.(access);
+  if (!route.scope.startsWith("publish:")) requireScope(access, route.scope);
+  return access;
 }
 
 function requireFewHeaders(request: Request): void {

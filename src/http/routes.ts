@@ -1,8 +1,11 @@
 import { json, type Route } from "./call.ts";
 import { openapiOf } from "./openapi.ts";
 import { operateRoutes } from "./operate.ts";
+import { incomingRoutes } from "./incoming.ts";
 import { publishRoutes } from "./publish.ts";
 import { readRoutes } from "./read.ts";
+import { tokenRoutes } from "./tokens.ts";
+import { waitingRoutes } from "./waiting.ts";
 
 const document: Route = {
   method: "GET",
@@ -16,4 +19,12 @@ const document: Route = {
 };
 
 /** Everything there is, below the base path. The OpenAPI document is made from the same table. */
-export const routes: readonly Route[] = [...publishRoutes, ...readRoutes, ...operateRoutes, document];
+export const routes: readonly Route[] = [
+  ...publishRoutes,
+  ...readRoutes,
+  ...operateRoutes,
+  ...waitingRoutes,
+  ...tokenRoutes,
+  ...incomingRoutes,
+  document,
+];

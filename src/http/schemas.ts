@@ -98,6 +98,70 @@ export const schemas = {
   Reason: { ...object({ reason: text }), additionalProperties: false },
   Discarded: object({ discarded: count, reason: text }),
   Nothing: { type: "object", additionalProperties: false },
+  Approvals: object({
+    approvals: listOf(
+      object(
+        {
+          id: text,
+          subscription: text,
+          step: text,
+          summary: text,
+          details: {},
+          assignee: text,
+          askedAt: time,
+          expiresAt: time,
+        },
+        ["id", "subscription", "step", "summary", "askedAt"],
+      ),
+    ),
+    more: { type: "boolean" },
+  }),
+  Answer: {
+    ...object({ by: { ...text, description: "Default: the caller." }, comment: text }, []),
+    additionalProperties: false,
+  },
+  Answered: object({ id: text, approved: { type: "boolean" }, by: text }),
+  Delayed: object({
+    delayed: listOf(
+      object({ id: text, source: text, type: text, key: text, correlationId: text, due: time }, [
+        "id",
+        "source",
+        "type",
+        "correlationId",
+        "due",
+      ]),
+    ),
+    more: { type: "boolean" },
+  }),
+  Withdraw: {
+    ...object({ source: { ...text, description: "Default: the app's name." } }, []),
+    additionalProperties: false,
+  },
+  Withdrawn: object({ id: text, source: text, cancelled: { const: true } }),
+  Tokens: object({ tokens: listOf(reference("Token")) }),
+  Token: object(
+    {
+      id: text,
+      name: text,
+      scopes: listOf(text),
+      group: text,
+      createdAt: time,
+      expiresAt: time,
+      lastUsedAt: time,
+      token: { ...text, description: "Shown once, where it is made." },
+    },
+    ["id", "name", "scopes", "createdAt"],
+  ),
+  NewToken: {
+    ...object(
+      { name: text, scopes: listOf(text), group: text, expiresIn: { ...text, description: 'Such as "90d".' } },
+      ["name", "scopes"],
+    ),
+    additionalProperties: false,
+  },
+  Revoke: { ...object({}, []), additionalProperties: false },
+  Revoked: object({ id: text, revoked: { const: true } }),
+  Taken: object({ id: text, events: listOf(text), duplicate: { type: "boolean" } }),
   Document: { type: "object", description: "This document." },
   Problem: object(
     {

@@ -22,6 +22,8 @@ export const streamBounds: StreamBounds = {
 export interface StreamSource {
   /** Messages, from now until the signal aborts. */
   readonly messages: (signal: AbortSignal) => AsyncIterable<string>;
+  /** Who reads, where that is known. */
+  readonly caller: string | undefined;
   /** Whether the reader may still read. */
   readonly stillAllowed: () => Promise<boolean>;
   /** Ends the connection of a reader that takes nothing; false where it cannot reach it. */
@@ -48,6 +50,12 @@ export class Streams {
     if (this.#closed) throw new FactlogError("CLOSED", "this server is going: come again.", { retryable: true });
     if (this.#open.size >= this.#bounds.most)
       throw new FactlogError("TOO_MANY_STREAMS", `${this.#bounds.most} streams are open here: come again later.`, {
+        retryable: true,
+      });
+    const mine =
+      source.caller === undefined ? 0 : [...this.#open].filter(({ caller }) => caller === source.caller).length;
+    if (mine >= limits.callerStreamsMax)
+      throw new FactlogError("TOO_MANY_REQUESTS", `${mine} streams of this caller are open here: end some.`, {
         retryable: true,
       });
     const stream = new Stream(this.#env, this.#bounds, source);
@@ -80,6 +88,7 @@ class Stream {
   readonly #ended = Promise.withResolvers<void>();
   readonly ended: Promise<void> = this.#ended.promise;
   readonly body: ReadableStream<Uint8Array>;
+  readonly caller: string | undefined;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #gathered = "";
   #gather: Timer | undefined;
@@ -92,6 +101,7 @@ class Stream {
     this.#env = env;
     this.#bounds = bounds;
     this.#source = source;
+    this.caller = source.caller;
     this.body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {

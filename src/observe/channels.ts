@@ -35,6 +35,21 @@ export interface HandleBeginning extends Beginning {
   readonly attempt: number;
 }
 
+/**
+ * `factlog:call:begin`: an agent calls a model or a tool; `run` gives a promise of the answer. What is remembered is not called
+ * again, and says nothing.
+ */
+export interface CallBeginning extends Beginning {
+  readonly operation: "chat" | "execute_tool";
+  /** The model's id, or the tool's name. */
+  readonly name: string;
+  /** Of a model. */
+  readonly provider: string | undefined;
+  readonly subscription: string;
+  /** Of a model's answer, when it has come; undefined where it did not say. */
+  tokens?: { readonly input: number | undefined; readonly output: number | undefined };
+}
+
 /** `factlog:publish`: one event was appended, or was there before. Events that handlers emit are not published. */
 export interface PublishMessage {
   readonly type: string;
@@ -91,6 +106,7 @@ const stage = <M extends object>(name: string): Stage<M> => channel(name) as Cha
 
 export const publishBeginning: Stage<PublishBeginning> = stage("factlog:publish:begin");
 export const handleBeginning: Stage<HandleBeginning> = stage("factlog:handle:begin");
+export const callBeginning: Stage<CallBeginning> = stage("factlog:call:begin");
 export const publishStage: Stage<PublishMessage> = stage("factlog:publish");
 export const deliveryStage: Stage<DeliveryMessage> = stage("factlog:delivery");
 export const workerStage: Stage<WorkerMessage> = stage("factlog:worker");

@@ -1,5 +1,5 @@
 import { metrics, trace } from "@opentelemetry/api";
-import { deliveryStage, handleBeginning, publishBeginning } from "../observe/channels.ts";
+import { callBeginning, deliveryStage, handleBeginning, publishBeginning } from "../observe/channels.ts";
 import type { Log } from "../runtime/log.ts";
 import { Instruments, observe } from "./instruments.ts";
 import { scope } from "./names.ts";
@@ -34,6 +34,8 @@ export function instrument(options: InstrumentOptions = {}): Disposable {
     publishBeginning.subscribe(spans.publishing);
     handleBeginning.subscribe(spans.handling);
     deliveryStage.subscribe(spans.decided);
+    callBeginning.subscribe(spans.calling);
+    undo.push(() => callBeginning.unsubscribe(spans.calling));
     undo.push(() => publishBeginning.unsubscribe(spans.publishing));
     undo.push(() => handleBeginning.unsubscribe(spans.handling));
     undo.push(() => deliveryStage.unsubscribe(spans.decided));

@@ -24,6 +24,17 @@ export const attribute = {
   outcome: "factlog.delivery.outcome",
 } as const;
 
+/** By the semantic conventions for generative AI, in development too. */
+export const genAi = {
+  operationName: "gen_ai.operation.name",
+  provider: "gen_ai.provider.name",
+  requestModel: "gen_ai.request.model",
+  inputTokens: "gen_ai.usage.input_tokens",
+  outputTokens: "gen_ai.usage.output_tokens",
+  agentName: "gen_ai.agent.name",
+  toolName: "gen_ai.tool.name",
+} as const;
+
 export const operation = {
   publish: { [attribute.operationName]: "publish", [attribute.operationType]: "send" },
   process: { [attribute.operationName]: "process", [attribute.operationType]: "process" },

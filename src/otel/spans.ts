@@ -10,8 +10,14 @@ import {
 } from "@opentelemetry/api";
 import { realEnv } from "../env.ts";
 import { FactlogError } from "../errors.ts";
-import type { Beginning, DeliveryMessage, HandleBeginning, PublishBeginning } from "../observe/channels.ts";
-import { attribute, operation, system } from "./names.ts";
+import type {
+  Beginning,
+  CallBeginning,
+  DeliveryMessage,
+  HandleBeginning,
+  PublishBeginning,
+} from "../observe/channels.ts";
+import { attribute, genAi, operation, system } from "./names.ts";
 import { linkTo, traceContextOf } from "./trace-context.ts";
 
 const systems = { [attribute.system]: system, [attribute.systemName]: system } as const;
@@ -69,6 +75,27 @@ export class Spans {
     const open = new HandlerSpan(span);
     this.#open.set(delivery, open);
     enter(message, span, (error) => open.returned(error));
+  };
+
+  /** A span per call of a model or a tool, within the handler's. */
+  readonly calling = (message: CallBeginning): void => {
+    const { operation: name, name: of, provider, subscription } = message;
+    const isModel = name === "chat";
+    const attributes: Attributes = {
+      [genAi.operationName]: name,
+      [genAi.agentName]: subscription,
+      [isModel ? genAi.requestModel : genAi.toolName]: of,
+      ...(provider === undefined ? {} : { [genAi.provider]: provider }),
+    };
+    const kind = isModel ? SpanKind.CLIENT : SpanKind.INTERNAL;
+    const span = this.#tracer.startSpan(`${name} ${of}`, { kind, attributes });
+    enter(message, span, (error) => {
+      const { input, output } = message.tokens ?? { input: undefined, output: undefined };
+      if (input !== undefined) span.setAttribute(genAi.inputTokens, input);
+      if (output !== undefined) span.setAttribute(genAi.outputTokens, output);
+      if (error !== undefined) failed(span, error);
+      span.end();
+    });
   };
 
   readonly decided = ({ delivery, outcome }: DeliveryMessage): void => {

@@ -33,6 +33,7 @@ export function drizzleStore<Db extends DrizzleLike>(db: Db): Store<DrizzleTx<Db
   return storeOf<DrizzleTx<Db>>({
     name: "drizzleStore",
     dialect: "postgres",
+    mode: "async",
     control: "theirs",
     run: (work) =>
       db.transaction((tx: Executing) => work({ tx, execute: async (text) => rowsOf(await tx.execute(text)) }), {

@@ -35,6 +35,7 @@ export function kyselyStore<Db extends KyselyLike>(db: Db): Store<KyselyTx<Db>, 
   return storeOf<KyselyTx<Db>>({
     name: "kyselyStore",
     dialect: "postgres",
+    mode: "async",
     control: "theirs",
     run: (work) =>
       (db.transaction() as unknown as Builder).setIsolationLevel("read committed").execute((tx) =>

@@ -1,3 +1,4 @@
+import type { DeliveryRef } from "../engine/ledger.ts";
 import type { Env, Timer } from "../env.ts";
 import { limits } from "../limits.ts";
 import type { Attempt } from "./handle.ts";
@@ -29,6 +30,15 @@ export class Attempts {
   }
   [Symbol.iterator](): Iterator<Attempt> {
     return [...this.#running].values();
+  }
+  /** Rows that say running in my name. */
+  runningRows(): (DeliveryRef & { readonly rowToken: number })[] {
+    return [...this].flatMap(({ delivery }) => {
+      const { sub, gen, slot } = delivery.slot.lease;
+      return delivery.row === undefined
+        ? []
+        : [{ sub, gen, slot, position: delivery.event.position, rowToken: delivery.row.token }];
+    });
   }
   add(attempt: Attempt): void {
     attempt.place = this.#running.push(attempt) - 1;

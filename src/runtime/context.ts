@@ -11,6 +11,7 @@ import type { AnyEventType, EventOf, NewEvent, RecordedEvent } from "../event/de
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
+import type { Deltas } from "./deltas.ts";
 import { dueTime } from "./due-time.ts";
 import { type DeliveryIdentity, derivedEventId, idempotencyKey } from "./identity.ts";
 import { guarded } from "./guarded.ts";
@@ -26,6 +27,7 @@ export interface ContextHost {
   now(): number;
   uuid(): string;
   announce(delivery: Delivery, event: EncodedEvent): Promise<Receipt>;
+  readonly deltas: Deltas;
   steps(delivery: Delivery, context: DeliveryContext): StepHost & WaitHost;
 }
 
@@ -42,12 +44,14 @@ export class DeliveryContext implements HandlerContext {
   #ended: Ended | undefined;
   /** The handler has returned; its settle may be under way. */
   #returned = false;
+  #hasDeltas = false;
   #tx: unknown;
   #emits: EncodedEvent[] | undefined;
   #delayed: DelayedEvent[] | undefined;
   #writes: Statement[] | undefined;
   #occurrences: Map<string, number> | undefined;
   #state: StateCell | undefined;
+  #loaded: { readonly key: string; readonly text: string | undefined } | undefined;
   #steps: Steps | undefined;
   #stepHost: (StepHost & WaitHost) | undefined;
   #identity: DeliveryIdentity | undefined;
@@ -95,7 +99,10 @@ export class DeliveryContext implements HandlerContext {
 
   get tx(): unknown {
     if (this.#host.spec.store === undefined) {
-      throw new FactlogError("INVALID_OPTION", `${this.#host.spec.name} declares no store: add \`store: pgStore()\`.`);
+      throw new FactlogError(
+        "INVALID_OPTION",
+        `${this.#host.spec.name} declares no store: add \`store: sqliteStore()\`, or pgStore().`,
+      );
     }
     this.#requireTransaction();
     return this.#tx;
@@ -106,7 +113,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   emit(event: NewEvent, options: EmitOptions = {}): void {
-    this.#requireOpen("emit");
+    this.requireOpen("emit");
     this.#requireOutside("emit");
     const dueMs = dueTime(options, this.#host.now());
     this.#emits ??= [];
@@ -121,7 +128,7 @@ export class DeliveryContext implements HandlerContext {
   }
 
   write(statement: Statement): void {
-    this.#requireOpen("write");
+    this.requireOpen("write");
     this.#requireOutside("write");
     if (this.#host.spec.store !== undefined) {
       throw new FactlogError(
@@ -137,11 +144,21 @@ export class DeliveryContext implements HandlerContext {
   }
 
   async announce(event: NewEvent, options: EmitOptions = {}): Promise<Receipt> {
-    this.#requireOpen("announce");
+    this.requireOpen("announce");
     if (options.after !== undefined || options.at !== undefined) {
       throw new FactlogError("INVALID_OPTION", "announce states its fact at once: use emit for a later one.");
     }
     return this.#host.announce(this.#delivery, this.#encode(event, options));
+  }
+
+  delta(text: string): void {
+    this.requireOpen("delta");
+    if (typeof text !== "string") throw new FactlogError("INVALID_OPTION", "ctx.delta takes text.");
+    if (text === "") return;
+    const { correlationId, id: eventId, key, group } = this.#event;
+    this.#hasDeltas = true;
+    const subscription = this.#host.spec.name;
+    this.#host.deltas.add({ correlationId, subscription, eventId, key, group, text });
   }
 
   // ── steps and waits ──
@@ -173,7 +190,7 @@ export class DeliveryContext implements HandlerContext {
     return this.#stepsFor("step");
   }
   #stepsFor(verb: string): Steps {
-    this.#requireOpen(verb);
+    this.requireOpen(verb);
     if (this.#host.spec.store !== undefined) {
       throw new FactlogError(
         "NOT_SUPPORTED",
@@ -193,22 +210,31 @@ export class DeliveryContext implements HandlerContext {
   }
 
   // ── the runtime's side ──
+  /** A context for another run of the same attempt, as this one was at first. */
+  again(): DeliveryContext {
+    const next = new DeliveryContext(this.#host, this.#delivery, this.#event);
+    if (this.#loaded !== undefined) next.loadState(this.#loaded.key, this.#loaded.text);
+    return next;
+  }
   /** Gives the handler its state. `text`: what is stored; undefined: the initial value. */
   loadState(key: string, text: string | undefined): void {
     const options = this.#host.spec.state;
+    this.#loaded = { key, text };
     if (options !== undefined)
       this.#state = new StateCell(options, key, text, () => {
-        this.#requireOpen("state");
+        this.requireOpen("state");
         this.#requireOutside("state");
       });
   }
   /** The handler begins, with this transaction. */
   openTransaction(tx: unknown): void {
-    this.#tx = guarded(tx, () => this.#requireTransaction());
+    // A synchronous transaction sees to it itself: it is over before anything else runs.
+    this.#tx = this.#host.spec.store?.mode === "sync" ? tx : guarded(tx, () => this.#requireTransaction());
   }
   /** What the attempt wants done, if anything. Call once, when the handler has returned: its verbs are too late from now on. */
   effects(): Effects | undefined {
     this.#returned = true;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     const state = this.#state?.change();
     if (this.#emits === undefined && this.#writes === undefined && state === undefined) return undefined;
     return {
@@ -223,6 +249,7 @@ export class DeliveryContext implements HandlerContext {
   end(code: Ended): void {
     if (this.#ended !== undefined) return;
     this.#ended = code;
+    if (this.#hasDeltas) this.#host.deltas.flush();
     this.#controller?.abort(reason(code));
   }
 
@@ -275,7 +302,7 @@ export class DeliveryContext implements HandlerContext {
         : `the attempt has ended (${this.#ended})`;
     throw new FactlogError("TX_CLOSED", `ctx.tx is closed: ${why}. Await every statement in the handler.`);
   }
-  #requireOpen(verb: string): void {
+  requireOpen(verb: string): void {
     if (this.#ended === undefined && !this.#returned) return;
     const why =
       this.#returned || this.#ended === "SETTLED"

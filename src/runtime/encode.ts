@@ -4,7 +4,7 @@ import { encodeEvent, type EncodeContext } from "../event/codec.ts";
 import type { NewEvent } from "../event/define.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
-import { handling } from "./handle.ts";
+import { handling } from "./handling.ts";
 
 /** What becomes of an event before it is appended, whichever way it goes to the log. Throws as `encodeEvent` does. */
 export function encodeToPublish(event: NewEvent, env: Env, source: string, more: More = {}): EncodedEvent {

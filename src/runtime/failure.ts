@@ -38,6 +38,7 @@ function errorText(error: Error, depth: number): string {
 const secrets: readonly (readonly [RegExp, string])[] = [
   [/([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s@/]+@/giu, "$1***@"],
   [/\b(bearer|basic)\s+[\w~+/.=-]{6,}/giu, "$1 ***"],
+  [/\bfactlog_([0-9a-f]{12})_[0-9a-f]+/giu, "factlog_$1_***"],
   [/\bwhsec_[\w+/=-]+/gu, "whsec_***"],
   [/\b(sk|pk|ghp|gho|xox[abp])[-_][\w-]{8,}/gu, "$1_***"],
   [/((?:password|passwd|secret|token|api[-_]?key)["']?\s*[:=]\s*["']?)[^\s"',;&]+/giu, "$1***"],

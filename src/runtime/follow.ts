@@ -7,18 +7,24 @@ import type { AnyEventType, EventOf } from "../event/define.ts";
 import { justBefore, parsePosition, type Position } from "../event/position.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
-import { deadLetterId } from "./dead-letter-id.ts";
-import { type Outstanding, outstanding } from "./outstanding.ts";
+import { DeliveryNews } from "./delivery-news.ts";
+import { type Delta, DeltaQueue, type Deltas } from "./deltas.ts";
+import { outstanding } from "./outstanding.ts";
 import { type ReadOptions, View, walk } from "./read.ts";
 
 export type Frame<E> =
   | { readonly kind: "event"; readonly event: E }
-  /** A delivery of this correlation changed for good or for long. `reason`: the dead letter's id and its error. */
+  /** What a handler of this correlation shows while it works. Lossy: of a moment, and kept nowhere. */
+  | { readonly kind: "delta"; readonly subscription: string; readonly eventId: string; readonly text: string }
+  /**
+   * A delivery of this correlation changed for good or for long. `reason` of a dead one: the dead letter's id and its error;
+   * of one that waits: "approval: " and what is asked, "event: " and the types, "sleep: " and until when.
+   */
   | {
       readonly kind: "delivery";
       readonly subscription: string;
       readonly eventId: string;
-      readonly status: "dead" | "resumed";
+      readonly status: "waiting" | "dead" | "resumed";
       readonly reason: string;
     }
   /** Last frame: nothing of this correlation is pending any more. */
@@ -34,10 +40,37 @@ export interface FollowOptions<E extends AnyEventType = AnyEventType> extends Re
   readonly after?: Position;
 }
 
-/** Live events from `from` on, without end; of a correlation, also what became of its deliveries, and an end frame. */
+/**
+ * Live events from `from` on, without end; of a correlation, also what its handlers show, what became of its deliveries, and an
+ * end frame. Without `deltas` nothing of the former.
+ */
 export async function* follow<E extends AnyEventType>(
   engine: Engine,
   options: FollowOptions<E>,
+  deltas?: Deltas,
+): AsyncGenerator<Frame<EventOf<E>>> {
+  const { correlationId } = options;
+  const queue =
+    correlationId === undefined || deltas === undefined
+      ? undefined
+      : new DeltaQueue(deltas, (delta) => isWanted(delta, options));
+  try {
+    yield* followLog(engine, options, queue);
+  } finally {
+    queue?.close();
+  }
+}
+
+function isWanted(delta: Delta, { correlationId, key, group }: ReadOptions): boolean {
+  if (key !== undefined && delta.key !== key) return false;
+  if (group !== undefined && delta.group !== group) return false;
+  return delta.correlationId === correlationId;
+}
+
+async function* followLog<E extends AnyEventType>(
+  engine: Engine,
+  options: FollowOptions<E>,
+  queue: DeltaQueue | undefined,
 ): AsyncGenerator<Frame<EventOf<E>>> {
   const { correlationId } = options;
   const signal = options.signal ?? new AbortController().signal;
@@ -47,24 +80,37 @@ export async function* follow<E extends AnyEventType>(
   const steps = await walk(engine.log, { ...options, types }, startOf(options, engine.log.epoch));
   const isNew = newsAfter(options.after, engine.log);
   const seen: StoredEvent[] = [];
-  const dead = new Map<string, { readonly subscription: string; readonly eventId: string }>();
+  const deliveries = new DeliveryNews(engine.ledger);
   while (!signal.aborted) {
     const owed =
       correlationId !== undefined && steps.atHead && seen.length > 0
         ? await outstanding(engine.ledger, seen)
         : undefined;
     const page = await steps.next();
+    yield* shown(queue);
     for (const stored of page)
       if (view.shows(stored) && isNew(stored)) yield { kind: "event", event: view.decode(stored) };
     if (correlationId !== undefined) seen.push(...page);
-    if (owed !== undefined) yield* changes(owed, dead);
+    if (owed !== undefined) yield* await deliveries.since(owed);
     // Nothing was owed before this page was read, and it held nothing: nothing can follow.
     if (owed?.pending === 0 && page.length === 0 && steps.atHead) {
       yield { kind: "end", status: owed.dead.length > 0 ? "dead" : "settled" };
       return;
     }
-    if (steps.atHead && page.length === 0) await engine.log.wake(limits.wakeMaxMs, signal);
+    if (steps.atHead && page.length === 0) yield* idle(engine, queue, signal);
   }
+}
+
+/** Waits for news of the log; meanwhile, what handlers show. */
+async function* idle(engine: Engine, queue: DeltaQueue | undefined, signal: AbortSignal): AsyncGenerator<Frame<never>> {
+  const woken = engine.log.wake(limits.wakeMaxMs, signal).then(() => "wake" as const);
+  if (queue === undefined) return void (await woken);
+  while ((await Promise.race([woken, queue.came])) === "delta") yield* shown(queue);
+}
+
+function* shown(queue: DeltaQueue | undefined): Generator<Frame<never>> {
+  for (const { subscription, eventId, text } of queue?.take() ?? [])
+    yield { kind: "delta", subscription, eventId, text };
 }
 
 function startOf(
@@ -81,31 +127,6 @@ function newsAfter(after: Position | undefined, log: EventLog): (stored: StoredE
   const { position } = parsePosition(after, log.epoch);
   if (log.capabilities.totalOrder) return (stored) => stored.position > position;
   throw new FactlogError("NOT_SUPPORTED", "this log has no order between slots: a reader cannot go on in it.");
-}
-
-function* changes(
-  owed: Outstanding,
-  known: Map<string, { readonly subscription: string; readonly eventId: string }>,
-): Generator<Frame<never>> {
-  const now = new Set<string>();
-  for (const { subscription, row } of owed.dead) {
-    const id = deadLetterId(subscription, row);
-    now.add(id);
-    if (known.has(id)) continue;
-    known.set(id, { subscription, eventId: row.eventId });
-    yield {
-      kind: "delivery",
-      subscription,
-      eventId: row.eventId,
-      status: "dead",
-      reason: `${id}: ${row.failure?.error.split("\n")[0] ?? row.failure?.class ?? "unknown"}`,
-    };
-  }
-  for (const [id, { subscription, eventId }] of known) {
-    if (now.has(id)) continue;
-    known.delete(id);
-    yield { kind: "delivery", subscription, eventId, status: "resumed", reason: `${id} was redriven or discarded` };
-  }
 }
 
 /**

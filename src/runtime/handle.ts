@@ -1,4 +1,4 @@
-import { AsyncLocalStorage, type AsyncResource } from "node:async_hooks";
+import type { AsyncResource } from "node:async_hooks";
 import type { TransactionSource } from "../app/store.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import { verdictOf } from "../app/verdicts.ts";
@@ -13,11 +13,9 @@ import { handleBeginning } from "../observe/channels.ts";
 import { type ContextHost, DeliveryContext } from "./context.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
+import { handling } from "./handling.ts";
 import type { Delivery } from "./slot-work.ts";
 import { handleTold } from "./tell.ts";
-
-/** The fact that is being handled: what a handler publishes inherits its correlation. */
-export const handling: AsyncLocalStorage<RecordedEvent> = new AsyncLocalStorage();
 
 /** One run of the handler. */
 export class Attempt {
@@ -32,6 +30,8 @@ export class Attempt {
   told = false;
   /** Its transaction is being committed: no timeout ends it any more. */
   settling = false;
+  /** The batch that it is part of: how many of its attempts have not ended. */
+  party: { left: number } | undefined;
   /** It was told as failed although user code has not returned. */
   givenUp = false;
 
@@ -72,8 +72,9 @@ function begin(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, run: n
   attempt.context = context;
   const { store, state, order } = desk.spec;
   const go = (): void => {
-    if (store === undefined) call(desk, attempt, event, context);
-    else void callInTransaction(desk, { attempt, event, context, store, run });
+    if (store === undefined) return call(desk, attempt, event, context);
+    const given = { attempt, event, context, store, run };
+    void transact(desk, given, store.mode === "sync" ? synchronously(desk, given) : waiting(desk, given));
   };
   if (state === undefined) return go();
   const key = order === "log" ? "" : attempt.delivery.event.key;
@@ -99,15 +100,23 @@ function stateless(desk: HandlerDesk, event: RecordedEvent): FactlogError {
 }
 
 function readable(desk: HandlerDesk, attempt: Attempt): RecordedEvent | undefined {
-  const stored = attempt.delivery.event;
+  const answer = read(desk, attempt.delivery.event);
+  if ("event" in answer) return answer.event;
+  desk.finished(attempt, answer.outcome, undefined);
+  return undefined;
+}
+
+/** The event, or how a delivery of one that cannot be read ends. */
+export function read(
+  desk: HandlerDesk,
+  stored: StoredEvent,
+): { readonly event: RecordedEvent } | { readonly outcome: Outcome } {
   try {
     const definition = desk.definitions.get(stored.type);
     if (definition === undefined) throw unread(desk, stored);
-    return decodeEvent(stored, definition, desk.epoch);
+    return { event: decodeEvent(stored, definition, desk.epoch) };
   } catch (error) {
-    const kind = hasCode(error, "AWAIT_DEPLOY") ? "await-deploy" : "poison";
-    desk.finished(attempt, { kind, error }, undefined);
-    return undefined;
+    return { outcome: { kind: hasCode(error, "AWAIT_DEPLOY") ? "await-deploy" : "poison", error } };
   }
 }
 
@@ -121,13 +130,18 @@ function unread({ spec }: HandlerDesk, stored: StoredEvent): FactlogError {
 }
 
 function wanted(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent): boolean {
+  const outcome = isWanted(desk, event);
+  if (outcome !== undefined) desk.finished(attempt, outcome, undefined);
+  return outcome === undefined;
+}
+
+/** How a delivery ends whose event the filter does not let through; undefined where it does. */
+export function isWanted({ spec }: HandlerDesk, event: RecordedEvent): Outcome | undefined {
   try {
-    if (desk.spec.filter?.(event) !== false) return true;
-    desk.finished(attempt, { kind: "skipped" }, undefined);
+    return spec.filter?.(event) === false ? { kind: "skipped" } : undefined;
   } catch (error) {
-    desk.finished(attempt, { kind: "failed", class: "error", error }, undefined);
+    return { kind: "failed", class: "error", error };
   }
-  return false;
 }
 
 function call(desk: HandlerDesk, attempt: Attempt, event: RecordedEvent, context: DeliveryContext): void {
@@ -164,33 +178,77 @@ interface TransactionRun {
   readonly run: number;
 }
 
-/** The same within a transaction that the settle of the delivery ends. Never rejects. */
-async function callInTransaction(desk: HandlerDesk, given: TransactionRun): Promise<void> {
-  const { attempt, event, context, store, run } = given;
+/** Calls the handler in a transaction. */
+interface TransactedCall {
+  readonly run: Transact["run"];
+  /** Resolves when user code has returned. */
+  readonly returned: () => Promise<unknown>;
+}
+
+/** Within a transaction that may be held over an await. */
+function waiting(desk: HandlerDesk, { attempt, event, context }: TransactionRun): TransactedCall {
   const { signal } = context;
   let ran: Promise<unknown> | undefined;
-  const handler = async (tx: unknown): Promise<OwnSettle> => {
+  const run = async (tx: unknown): Promise<readonly OwnSettle[]> => {
     signal.throwIfAborted();
     context.openTransaction(tx);
     ran = desk.scope.runInAsyncScope(async () => enter(desk, event, context, attempt));
     await Promise.race([ran, aborted(signal)]);
     if (attempt.timedOut) throw timeoutError(desk.spec);
     attempt.settling = true;
-    return ownSettle(attempt.delivery, context.effects());
+    return [ownSettle(attempt.delivery, context.effects())];
   };
+  return { run, returned: async () => ran?.catch(() => undefined) };
+}
+
+/** Within one that ends when the handler returns; after a transaction that came to nothing, with a context of its own. */
+function synchronously(desk: HandlerDesk, { attempt, event, context }: TransactionRun): TransactedCall {
+  let current = context;
+  let ran = false;
+  const run = (tx: unknown): readonly OwnSettle[] => {
+    if (current.isOver) throw current.signal.reason as Error;
+    if (ran) {
+      const next = current.again();
+      current.end("SETTLED");
+      attempt.context = current = next;
+    }
+    ran = true;
+    current.openTransaction(tx);
+    const result = desk.scope.runInAsyncScope(enter, undefined, desk, event, current, attempt);
+    if (isThenable(result)) throw asynchronous(desk.spec, result);
+    return [ownSettle(attempt.delivery, current.effects())];
+  };
+  return { run, returned: async () => undefined };
+}
+
+export function asynchronous(spec: SubscriptionSpec, result: PromiseLike<unknown>): FactlogError {
+  // What it does after this is nobody's: its transaction is closed, and its end of no account.
+  result.then(undefined, () => undefined);
+  return new FactlogError(
+    "HANDLER_ASYNC",
+    `the handler of ${spec.name} returned a promise, but ${spec.store?.name}'s transaction ends with the handler: make it synchronous, or leave \`store\` out and use ctx.write.`,
+  );
+}
+
+/** The same within a transaction that the settle of the delivery ends. Never rejects. */
+async function transact(
+  desk: HandlerDesk,
+  { attempt, event, context, store, run }: TransactionRun,
+  call: TransactedCall,
+): Promise<void> {
   let answer: Transacted;
   try {
-    answer = await desk.transact({ source: store, run: handler });
+    answer = await desk.transact({ source: store, run: call.run });
   } catch (error) {
     return desk.fail(attempt, error);
   } finally {
     attempt.settling = false;
   }
   // What was aborted is rolled back; its key stays busy until user code has returned, as ever.
-  await ran?.catch(() => undefined);
+  await call.returned();
   if (!("error" in answer))
     return answer.status === "lost" ? desk.lost(attempt) : desk.finished(attempt, done, undefined);
-  if (answer.status === "again" && run < limits.transactionRunsMax && !signal.aborted) {
+  if (answer.status === "again" && run < limits.transactionRunsMax && !context.isOver) {
     context.end("SETTLED");
     return begin(desk, attempt, event, run + 1);
   }
@@ -199,17 +257,20 @@ async function callInTransaction(desk: HandlerDesk, given: TransactionRun): Prom
 
 function unfinished(attempt: Attempt, answer: Extract<Transacted, { error: unknown }>, nowMs: number): Outcome {
   if (answer.status !== "not begun" || attempt.timedOut) return thrown(attempt, answer.error, nowMs);
-  return { kind: "deferred", error: answer.error, waitMs: limits.transactionDeferMs };
+  return deferred(answer.error);
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
+/** The store was in the way: tried again soon, uncharged. */
+export const deferred = (error: unknown): Outcome => ({ kind: "deferred", error, waitMs: limits.transactionDeferMs });
+
+export function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
   });
 }
 
 /** As the delivery stands when its handler has returned: it may have got its row meanwhile. */
-function ownSettle({ slot, event, row }: Delivery, effects: Effects | undefined): OwnSettle {
+export function ownSettle({ slot, event, row }: Delivery, effects: Effects | undefined): OwnSettle {
   return {
     lease: slot.lease,
     position: event.position,
@@ -218,7 +279,7 @@ function ownSettle({ slot, event, row }: Delivery, effects: Effects | undefined)
   };
 }
 
-const done: Outcome = { kind: "done" };
+export const done: Outcome = { kind: "done" };
 
 function returned(desk: HandlerDesk, attempt: Attempt, context: DeliveryContext): void {
   if (attempt.timedOut) return desk.finished(attempt, timeout(desk.spec), undefined);
@@ -229,7 +290,7 @@ function returned(desk: HandlerDesk, attempt: Attempt, context: DeliveryContext)
   );
 }
 
-function thrown(attempt: Attempt, error: unknown, nowMs: number): Outcome {
+export function thrown(attempt: Attempt, error: unknown, nowMs: number): Outcome {
   if (attempt.timedOut) return { kind: "failed", class: "timeout", error };
   const verdict = verdictOf(error);
   if (verdict === undefined) return { kind: "failed", class: "error", error };
@@ -248,6 +309,6 @@ function timeoutError(spec: SubscriptionSpec): FactlogError {
   );
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

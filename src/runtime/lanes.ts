@@ -31,13 +31,19 @@ export class Lanes {
     for (;;) {
       const lane = this.#ready.shift();
       if (lane === undefined) return undefined;
-      if (lane.slot.leaving || lane.slot.dropped) this.clear(lane);
-      const delivery = lane.waiting?.shift();
-      if (delivery === undefined) continue;
-      this.#waiting--;
-      lane.current = delivery;
-      return delivery;
+      if (lane.current !== undefined) continue;
+      if (isOver(lane)) this.clear(lane);
+      const delivery = this.take(lane);
+      if (delivery !== undefined) return delivery;
     }
+  }
+  /** The next one of a lane in which nothing runs; the lane waits for it. */
+  take(lane: Lane): Delivery | undefined {
+    const delivery = lane.waiting?.shift();
+    if (delivery === undefined) return undefined;
+    this.#waiting--;
+    lane.current = delivery;
+    return delivery;
   }
   /** It may not start yet: it and its lane stand where they stood. */
   putBack(delivery: Delivery): void {
@@ -53,7 +59,7 @@ export class Lanes {
     const { lane, slot } = delivery;
     if (lane === undefined) return;
     lane.current = undefined;
-    if (slot.dropped || slot.leaving) this.clear(lane);
+    if (isOver(lane)) this.clear(lane);
     else if (lane.waiting !== undefined && lane.waiting.size > 0) this.#ready.push(lane);
     else if (lane.key !== undefined && slot.lanes.size > limits.lanesIdleMax) slot.lanes.delete(lane.key);
   }
@@ -64,3 +70,7 @@ export class Lanes {
     return rest;
   }
 }
+
+/** Its slot goes, and nothing of it is to be told any more. */
+const isOver = ({ slot, waiting }: Lane): boolean =>
+  slot.dropped || (slot.leaving && waiting?.first?.foretold === undefined);

@@ -9,6 +9,7 @@ import { checkName } from "../event/envelope.ts";
 import { formatPosition, parsePosition, type Position } from "../event/position.ts";
 import { limits } from "../limits.ts";
 import { correlationOf, type Correlation } from "./correlation-status.ts";
+import { deltasOf } from "./deltas.ts";
 import { follow, type FollowOptions, type Frame, until } from "./follow.ts";
 import { plainLogger } from "./logger.ts";
 import { measuresOf } from "./measures.ts";
@@ -21,6 +22,7 @@ import { read, type ReadOptions } from "./read.ts";
 import { openStore, type SharedStore } from "./store.ts";
 import { engineOf, type LogAddress } from "./url.ts";
 import { workshopIn } from "./workshop.ts";
+import { Tokens } from "./tokens.ts";
 import { drain, type DrainSummary, startWorker, type Worker, type WorkOptions } from "./worker.ts";
 
 export interface OpenOptions {
@@ -52,6 +54,8 @@ export class Log implements AsyncDisposable {
   #app: AppSpec | undefined;
   /** What an operator may look at and do. */
   readonly operator: Operator;
+  /** Access tokens for those who call over HTTP. */
+  readonly tokens: Tokens;
 
   /** Internal: use `openLog`. */
   constructor(
@@ -64,6 +68,7 @@ export class Log implements AsyncDisposable {
     this.#publisher = new Publisher(store.engine, store.env, options.source, (dueMs) =>
       workshopIn(store)?.clockwork.at(dueMs),
     );
+    this.tokens = new Tokens(store.env, store.engine, options.source);
     this.operator = new Operator(
       store.env,
       store.engine,
@@ -100,7 +105,7 @@ export class Log implements AsyncDisposable {
   /** Live, without end unless `correlationId` is given: then it ends with an "end" frame. */
   follow<E extends AnyEventType = AnyEventType>(options: FollowOptions<E>): AsyncIterable<Frame<EventOf<E>>> {
     this.#requireOpen();
-    return follow(this.#store.engine, options);
+    return follow(this.#store.engine, options, deltasOf(this.#store));
   }
   /** One page of history and where the next begins: for readers that come back, as over HTTP. */
   page<E extends AnyEventType = AnyEventType>(options: PageOptions<E> = {}): Promise<Page<EventOf<E>>> {

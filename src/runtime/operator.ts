@@ -14,6 +14,7 @@ import { auditEvent } from "./audit.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
 import type { Measures, SubscriptionStatus } from "./measures.ts";
+import { type RedriveFrom, stepsFrom } from "./redrive-from.ts";
 import { type Trace, trace } from "./trace.ts";
 
 export interface DeadLetter {
@@ -194,13 +195,16 @@ export class Operator {
   }
 
   /**
-   * Delivers dead letters again: same event, position, identity; their history stays. `confirm`: how many you expect;
+   * Delivers dead letters again: same event, position, identity; their history stays, and their steps that are done are not run
+   * again. `from: { step }` forgets that step and what came after it; `from: "fresh"` begins without any, under other
+   * idempotency keys and event ids: effects of before are done once more. `confirm`: how many you expect;
    * CONFLICT, and nothing happens, where another number was found.
    */
   async redrive(
     what: DeadLetterFilter | readonly string[],
-    options: { readonly confirm: number },
+    options: { readonly confirm: number; readonly from?: RedriveFrom },
   ): Promise<{ readonly redriven: number }> {
+    const { from } = options;
     const ids = Array.isArray(what) ? (what as readonly string[]) : await this.#idsOf(what as DeadLetterFilter);
     if (ids.length !== options.confirm) {
       throw new FactlogError(
@@ -209,22 +213,31 @@ export class Operator {
         { details: { found: ids.length } },
       );
     }
+    // Either all have the step, or nothing is done.
+    if (typeof from === "object") for (const id of ids) await this.#dropped(id, from);
     for (const id of ids) {
-      const { name, row } = await this.#find(id);
+      const { name, row, drop } = await this.#dropped(id, from);
       const audit = auditEvent(this.#env, this.#source, "redriven", {
         subscription: name,
         deadLetter: id,
         eventId: row.eventId,
+        ...(from === undefined || from === "failed-step" ? {} : { from }),
       });
       await this.#engine.ledger.command({
         kind: "redrive",
         delivery: row,
         rowToken: row.rowToken,
         nowMs: this.#env.now(),
+        fresh: from === "fresh",
+        drop,
         audit,
       });
     }
     return { redriven: ids.length };
+  }
+  async #dropped(id: string, from: RedriveFrom | undefined) {
+    const { name, row } = await this.#find(id);
+    return { name, row, drop: await stepsFrom(this.#engine.ledger, id, row, from) };
   }
   async #idsOf(filter: DeadLetterFilter): Promise<readonly string[]> {
     const ids: string[] = [];

@@ -1,4 +1,4 @@
-import type { DeliveryRow, Ledger, Ranges, SubscriptionTally } from "../engine/ledger.ts";
+import type { DeliveryRef, DeliveryRow, Ledger, Ranges, SubscriptionTally } from "../engine/ledger.ts";
 import { correlationIdOf } from "./correlation.ts";
 import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
 
@@ -6,22 +6,32 @@ import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
 export interface Outstanding {
   /** Deliveries that are neither closed nor dead. */
   readonly pending: number;
-  readonly dead: readonly { readonly subscription: string; readonly row: DeliveryRow }[];
+  readonly dead: readonly Standing[];
+  /** Those of the pending that wait: for time, for a fact, for a person. */
+  readonly waiting: readonly Standing[];
+}
+export interface Standing {
+  readonly subscription: string;
+  readonly row: DeliveryRow;
 }
 
 /** Asks the ledger about each (subscription, event) that matches. For the few events of one correlation. */
 export async function outstanding(ledger: Ledger, events: readonly StoredEvent[]): Promise<Outstanding> {
   let pending = 0;
-  const dead: { subscription: string; row: DeliveryRow }[] = [];
+  const dead: Standing[] = [];
+  const waiting: Standing[] = [];
   for (const { subscription, status } of await deliveriesOf(ledger, events)) {
     if (status === "pending") pending++;
     else if (status !== "closed" && status.state === "dead") dead.push({ subscription, row: status });
-    else if (status !== "closed") pending++;
+    else if (status !== "closed") {
+      pending++;
+      if (status.waits) waiting.push({ subscription, row: status });
+    }
   }
   const correlationId = events[0] === undefined ? undefined : correlationIdOf(events[0]);
   if (correlationId !== undefined) pending += (await ledger.delayed({ correlationId, limit: 1 })).length;
   pending += ledger.capabilities.sharesLog ? 0 : (await ledger.outbox(1)).length;
-  return { pending, dead };
+  return { pending, dead, waiting };
 }
 
 /** A subscription's debt to an event: not looked at yet, closed, or as its row says. */
@@ -29,6 +39,7 @@ export interface DeliveryOf {
   readonly event: StoredEvent;
   readonly subscription: string;
   readonly status: "pending" | "closed" | DeliveryRow;
+  readonly place: DeliveryRef;
 }
 
 /** The deliveries of these events, by subscription. */
@@ -36,30 +47,37 @@ export async function deliveriesOf(ledger: Ledger, events: readonly StoredEvent[
   const found: DeliveryOf[] = [];
   for (const subscription of await ledger.tally()) {
     for (const event of events) {
-      const status = await statusOf(ledger, subscription, event);
-      if (status !== undefined) found.push({ event, subscription: subscription.name, status });
+      const place = {
+        sub: subscription.sub,
+        gen: subscription.gen,
+        slot: slotOf(subscription, event),
+        position: event.position,
+      };
+      const status = await statusOf(ledger, subscription, event, place);
+      if (status !== undefined) found.push({ event, subscription: subscription.name, status, place });
     }
   }
   return found;
 }
+
+const slotOf = ({ definition }: SubscriptionTally, event: StoredEvent): number =>
+  definition.slots === "one" ? 0 : event.slot;
 
 /** Undefined where the event is none of the subscription's. */
 async function statusOf(
   ledger: Ledger,
   subscription: SubscriptionTally,
   event: StoredEvent,
+  delivery: DeliveryRef,
 ): Promise<DeliveryOf["status"] | undefined> {
-  const slot = subscription.definition.slots === "one" ? 0 : event.slot;
+  const { slot } = delivery;
   const type = subscription.types.find((each) => each.type === event.type);
   if (subscription.state === "retired" || type === undefined || !subscription.definition.types.includes(event.type))
     return undefined;
   if (event.position <= (type.since.get(slot) ?? 0)) return undefined;
   const progress = subscription.slots.find((each) => each.slot === slot);
   if (progress === undefined || !passedBy(progress, event.position)) return "pending";
-  const [row] = await ledger.deliveries({
-    kind: "one",
-    delivery: { sub: subscription.sub, gen: subscription.gen, slot, position: event.position },
-  });
+  const [row] = await ledger.deliveries({ kind: "one", delivery });
   return row ?? "closed";
 }
 

@@ -2,6 +2,7 @@ import type { Logger } from "../app/context.ts";
 import type { EventLog } from "../engine/event-log.ts";
 import type { Ledger } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
+import type { Deltas } from "./deltas.ts";
 import type { Settler } from "./settle.ts";
 import type { SuspectTurns } from "./suspects.ts";
 
@@ -14,6 +15,7 @@ export interface RunnerWorld {
   readonly settler: Settler;
   readonly suspects: SuspectTurns;
   readonly logger: Logger;
+  readonly deltas: Deltas;
   /** Default source of what handlers state: the app's name. */
   readonly source: string;
   /** An event was emitted for this time (wall clock). */

@@ -1,32 +1,23 @@
 import { AsyncResource } from "node:async_hooks";
-import type { Receipt } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { LogCapabilities } from "../engine/capabilities.ts";
-import type {
-  DeliveryRef,
-  Effects,
-  ProgressChange,
-  Recorded,
-  SlotLease,
-  SlotState,
-  SubscriptionState,
-} from "../engine/ledger.ts";
+import type { Effects, ProgressChange, Recorded, SlotLease, SlotState, SubscriptionState } from "../engine/ledger.ts";
 import type { EventDefinition } from "../event/define.ts";
-import type { EncodedEvent, Slot, StoredEvent } from "../event/stored-event.ts";
+import type { Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { announceWith } from "./announce.ts";
 import { Attempts } from "./attempts.ts";
+import type { BatchDesk } from "./batch.ts";
+import { Batches } from "./batches.ts";
 import { Claims } from "./claims.ts";
-import type { ContextHost } from "./context.ts";
+import { contextHostOf } from "./context-host.ts";
 import { DueRows } from "./due.ts";
 import { HeldBound } from "./held-bound.ts";
-import { Attempt, handle, type HandlerDesk, timeout } from "./handle.ts";
+import { Attempt, handle, timeout } from "./handle.ts";
 import { Lanes } from "./lanes.ts";
 import { Reader } from "./reader.ts";
 import type { Enrolment, RunnerWorld } from "./runner-world.ts";
-import { AttemptStepHost } from "./step-host.ts";
 import type { SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
 import { type Batch, type Delivery, freshDelivery, type Lane, SlotWork } from "./slot-work.ts";
@@ -46,10 +37,13 @@ export class Runner implements SlotOwner {
   readonly due: DueRows;
   readonly #settlements: Settlements;
   readonly #claims: Claims;
-  readonly #desk: HandlerDesk;
+  readonly #desk: BatchDesk;
   readonly #capabilities: LogCapabilities;
   readonly #lanes = new Lanes();
   #inFlight = 0;
+  /** Taken of the places that `concurrency` gives: a batch takes one. */
+  #places = 0;
+  readonly #batches: Batches | undefined;
   #givenUp = 0;
   #pumping = false;
   #stopping = false;
@@ -69,37 +63,28 @@ export class Runner implements SlotOwner {
       spec,
       definitions,
       epoch: world.log.epoch,
-      host: this.#contextHost(),
+      host: contextHostOf(this),
       scope: new AsyncResource("factlog.handler", { requireManualDestroy: true }),
       loadState: async (key) => (await world.ledger.states(enrolment.sub, [key]))[0],
       finished: (attempt, outcome, effects) => this.#finished(attempt, outcome, effects),
       transact: (request) => world.ledger.transact(world.session(), request),
       lost: (attempt) => this.#lost(attempt),
+      source: { name: "ctx.write", dialect: world.ledger.capabilities.transactions, mode: "sync", control: "ours" },
+      foretold: ({ delivery: { lane } }) => this.#tellForetold(lane),
       fail: (attempt, error) => void (this.#without(attempt) && world.fail(error)),
     };
     this.#settlements = new Settlements(this);
+    this.#batches = spec.batch === undefined ? undefined : new Batches(this, this.#desk, spec.batch);
     this.#claims = new Claims(world.env, this.#capabilities.totalOrder);
     this.attempts = new Attempts(world.env, {
       timeoutMs: spec.timeoutMs,
       abandon: (attempt) => this.#abandon(attempt),
-      detach: (attempt) => this.#detach(attempt),
+      // What waits behind it in its batch would get rows while it is handled.
+      detach: (attempt) => (attempt.party === undefined ? this.#detach(attempt) : undefined),
     });
     this.heldBound = new HeldBound(world, spec.name, () => this.reader.wake());
     this.reader = new Reader(this, new Set(definitions.keys()));
     this.due = new DueRows(this);
-  }
-
-  #contextHost(): ContextHost {
-    const { env, logger, source } = this.world;
-    return {
-      spec: this.spec,
-      source,
-      logger,
-      now: () => env.now(),
-      uuid: () => env.uuid(),
-      steps: (delivery, context) => new AttemptStepHost(this, delivery, context),
-      announce: (delivery: Delivery, event: EncodedEvent): Promise<Receipt> => announceWith(this, delivery, event),
-    };
   }
 
   /** Stands still until the lease round hears that an operator has acted. */
@@ -126,17 +111,23 @@ export class Runner implements SlotOwner {
     return this.whole ? 1 : this.#capabilities.slots;
   }
   get mayRead(): boolean {
-    return !this.halted && !this.#stopping && !this.heldBound.reached && this.#lanes.waiting < limits.readAheadMax;
+    return !this.halted && !this.#stopping && !this.heldBound.reached && this.#lanes.waiting < this.#readAhead;
+  }
+  get #readAhead(): number {
+    return Math.max(limits.readAheadMax, 2 * (this.spec.batch?.max ?? 0));
   }
   get stopping(): boolean {
     return this.#stopping;
   }
   get room(): number {
-    return this.halted || this.#stopping ? 0 : this.spec.concurrency - this.#inFlight;
+    return this.halted || this.#stopping ? 0 : this.spec.concurrency - this.#places;
   }
   /** Nothing read waits and nothing runs; progress may still be owed. */
   get idleButProgress(): boolean {
-    return this.working === 0 && (this.halted || (this.#lanes.waiting === 0 && this.due.active === 0));
+    const gathered = this.#batches?.size ?? 0;
+    return (
+      this.working === 0 && gathered === 0 && (this.halted || (this.#lanes.waiting === 0 && this.due.active === 0))
+    );
   }
   /** Nothing read waits, nothing runs, nothing is owed. */
   get idle(): boolean {
@@ -267,32 +258,57 @@ export class Runner implements SlotOwner {
     if (this.#pumping) return;
     this.#pumping = true;
     while (this.room > 0) {
-      const delivery = this.#lanes.next();
-      if (delivery === undefined) break;
+      const delivery = this.#batches?.isFull === true ? undefined : this.#lanes.next();
+      if (delivery === undefined) {
+        if (this.#batches?.begin(this.#lanes.waiting) === true) continue;
+        break;
+      }
       if (delivery.row === undefined && delivery.event.position > delivery.slot.claim) {
         this.#lanes.putBack(delivery);
         this.#stallForClaim(delivery);
+        this.#batches?.begin(this.#lanes.waiting);
         break;
       }
       this.#begin(delivery);
     }
     this.#pumping = false;
-    if (this.#lanes.waiting < limits.readAheadMax / 2) this.reader.roomAgain();
+    if (this.#lanes.waiting < this.#readAhead / 2) this.reader.roomAgain();
   }
   #begin(delivery: Delivery): void {
     const { slot, event } = delivery;
+    if (delivery.foretold !== undefined) {
+      const { outcome, startedMs } = delivery.foretold;
+      return this.#settlements.settle(delivery, outcome, undefined, startedMs);
+    }
     if (delivery.row !== undefined) return this.#beginRow(delivery);
     if (event.position <= slot.suspect) {
       return this.world.suspects.take(delivery, () => this.#settlements.beginSuspect(delivery));
     }
+    if (this.#batches !== undefined) return this.#batches.add(delivery);
     slot.hand(delivery);
     this.#claims.started(slot, event.position);
-    this.#inFlight++;
+    this.#take();
     this.run(delivery);
+  }
+  /** A place in flight. */
+  #take(): void {
+    this.#inFlight++;
+    this.#places++;
+  }
+  /** Of one lane each. A batch takes one place. */
+  began(heads: readonly Delivery[], members: readonly Delivery[]): void {
+    for (const { slot, event } of members) this.#claims.started(slot, event.position);
+    for (const head of heads) head.slot.hand(head);
+    this.#inFlight += heads.length;
+    this.#places++;
+  }
+  #tellForetold(lane: Lane | undefined): void {
+    while (lane?.current === undefined && lane?.waiting?.first?.foretold !== undefined)
+      this.#begin(this.#lanes.take(lane) as Delivery);
   }
   #beginRow(delivery: Delivery): void {
     const begin = (): void => {
-      this.#inFlight++;
+      this.#take();
       this.due.begin(delivery);
     };
     if (delivery.crashes === 0 && delivery.event.position > delivery.slot.suspectedTo) begin();
@@ -300,17 +316,19 @@ export class Runner implements SlotOwner {
   }
   /** A suspect whose row stands takes its place in flight. */
   runSuspect(delivery: Delivery): void {
-    this.#inFlight++;
+    this.#take();
     this.run(delivery);
   }
   /** A place in flight that was taken is not used. */
   release(delivery: Delivery): void {
     this.#inFlight--;
+    this.#places--;
     this.world.suspects.done(delivery);
     this.advance(delivery);
   }
   /** Runs the handler. The delivery is covered by a claim or by its running row; its place in flight is taken. */
   run(delivery: Delivery): void {
+    if (this.#batches !== undefined) return this.#batches.run([delivery], [delivery]);
     const attempt = new Attempt(delivery, this.world.env.monotonic());
     this.attempts.add(attempt);
     handle(this.#desk, attempt);
@@ -318,6 +336,7 @@ export class Runner implements SlotOwner {
   #ended(attempt: Attempt): void {
     if (!this.attempts.remove(attempt)) return;
     this.#inFlight--;
+    if (attempt.party === undefined || --attempt.party.left === 0) this.#places--;
     if (attempt.givenUp) this.#givenUp--;
   }
   /** It ends without an outcome. Whether it was still to be told. */
@@ -409,6 +428,7 @@ export class Runner implements SlotOwner {
   /** Starts nothing more. */
   quiesce(): void {
     this.#stopping = true;
+    for (const delivery of this.#batches?.drop() ?? []) this.#lanes.release(delivery);
     this.reader.stop();
     this.due.stop();
   }
@@ -419,15 +439,6 @@ export class Runner implements SlotOwner {
       attempt.told = true;
       attempt.context?.end("SHUTDOWN");
     }
-  }
-  /** Rows that say running in my name, of attempts that were aborted. */
-  runningRows(): (DeliveryRef & { readonly rowToken: number })[] {
-    return [...this.attempts].flatMap(({ delivery }) => {
-      const { sub, gen, slot } = delivery.slot.lease;
-      return delivery.row === undefined
-        ? []
-        : [{ sub, gen, slot, position: delivery.event.position, rowToken: delivery.row.token }];
-    });
   }
   /** All slots may go, whatever still runs in them: its results are discarded. */
   surrender(): void {

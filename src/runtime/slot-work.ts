@@ -1,3 +1,4 @@
+import type { Outcome } from "../delivery/outcome.ts";
 import type { Closing, Effects, ProgressChange, Ranges, RowInsert, SlotLease, SlotState } from "../engine/ledger.ts";
 import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
 import { Fifo } from "./fifo.ts";
@@ -20,6 +21,8 @@ export interface Delivery {
   redriven: boolean;
   /** A dead session may have been running it. */
   suspect?: true;
+  /** It was handled in a batch before its turn, which this is told at. */
+  foretold?: { readonly outcome: Outcome; readonly startedMs: number };
   /** User code has it, and no row says so. */
   inHand?: boolean;
 }

@@ -19,6 +19,8 @@ export class AttemptStepHost implements StepHost, WaitHost {
   readonly #runner: Runner;
   readonly #delivery: Delivery;
   readonly #context: DeliveryContext;
+  /** Times of records ascend, however fast they come: a redrive from a step forgets what came later. */
+  #lastMs = 0;
 
   constructor(runner: Runner, delivery: Delivery, context: DeliveryContext) {
     this.env = runner.world.env;
@@ -42,7 +44,9 @@ export class AttemptStepHost implements StepHost, WaitHost {
     await this.#runner.rowOf(this.#delivery);
     // What has its first row in this attempt has no steps.
     if (fresh && this.#delivery.failures === 0 && this.#delivery.crashes === 0) return [];
-    return this.#runner.world.ledger.steps(this.#ref(), this.#delivery.scope);
+    const steps = await this.#runner.world.ledger.steps(this.#ref(), this.#delivery.scope);
+    for (const { atMs } of steps) this.#lastMs = Math.max(this.#lastMs, atMs);
+    return steps;
   }
   value(name: string): Promise<string | undefined> {
     return this.#runner.world.ledger.stepValue(this.#ref(), this.#delivery.scope, name);
@@ -50,7 +54,8 @@ export class AttemptStepHost implements StepHost, WaitHost {
   record(name: string, to: StepChange["to"]): Promise<string | undefined> {
     const { settler, env } = this.#runner.world;
     const rowToken = this.#delivery.row?.token ?? 0;
-    const change = { kind: "step", delivery: this.#ref(), rowToken, name, atMs: env.now(), to } as const;
+    this.#lastMs = Math.max(env.now(), this.#lastMs + 1);
+    const change = { kind: "step", delivery: this.#ref(), rowToken, name, atMs: this.#lastMs, to } as const;
     return new Promise((resolve, reject) => {
       settler.submit(change, (result) => {
         if (result.status === "ok") return resolve(result.stood);

@@ -63,6 +63,7 @@ export function pair(log: EngineHandle, ledger: EngineHandle): EngineHandle {
       return {
         log: logEngine.log,
         ledger: opened,
+        ...(logEngine.deltas === undefined ? {} : { deltas: logEngine.deltas }),
         description: `${logEngine.description} + ledger ${ledger.identity}`,
         inspect: () => logEngine.inspect(),
       };

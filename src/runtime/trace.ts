@@ -8,6 +8,7 @@ import { limits } from "../limits.ts";
 import { deadLetterId } from "./dead-letter-id.ts";
 import { type DeliveryOf, deliveriesOf } from "./outstanding.ts";
 import { walk } from "./read.ts";
+import { stepsOf, type TraceStep } from "./trace-steps.ts";
 
 /** What became of a correlation: its events as a tree of causes, each with its deliveries. */
 export interface Trace {
@@ -43,6 +44,10 @@ export interface TraceDelivery {
   readonly failure: { readonly at: Date; readonly class: string; readonly error: string } | undefined;
   /** Of a dead one: what `factlog dead show` takes. */
   readonly deadLetter: string | undefined;
+  /** It waits: `steps` tell for what. */
+  readonly waits: boolean;
+  /** What its handler has remembered, oldest first; at most `limits.traceStepsMax`. */
+  readonly steps: readonly TraceStep[];
 }
 
 /** Reads the log through from `from` on: a correlation is found by looking at every event. */
@@ -50,10 +55,12 @@ export async function trace(engine: Engine, correlationId: string, from: From): 
   const { events, truncated } = await eventsOf(engine, correlationId, from);
   const deliveries = await deliveriesOf(engine.ledger, events);
   const states = deliveries.map(stateOf);
+  const shownBy = new Map<DeliveryOf, TraceDelivery>();
+  for (const each of deliveries) shownBy.set(each, await shown(engine, each));
   const [first, last] = [events[0], events.at(-1)];
   return {
     correlationId,
-    roots: treeOf(engine, events, deliveries),
+    roots: treeOf(engine, events, shownBy),
     events: events.length,
     open: states.filter((state) => state !== "closed" && state !== "dead").length,
     dead: states.filter((state) => state === "dead").length,
@@ -78,11 +85,11 @@ async function eventsOf(
 function treeOf(
   { log }: Engine,
   events: readonly StoredEvent[],
-  deliveries: readonly DeliveryOf[],
+  deliveries: ReadonlyMap<DeliveryOf, TraceDelivery>,
 ): readonly TraceNode[] {
   const roots: TraceNode[] = [];
   const nodes = new Map<string, { readonly node: TraceNode; readonly caused: TraceNode[] }>();
-  const byEvent = Map.groupBy(deliveries, (each) => each.event);
+  const byEvent = Map.groupBy(deliveries, ([{ event }]) => event);
   for (const stored of events) {
     const event = decodeUnknown(stored, log.epoch);
     const cause = event.causationId === undefined ? undefined : nodes.get(event.causationId);
@@ -90,7 +97,7 @@ function treeOf(
     const node: TraceNode = {
       event,
       afterMs: cause === undefined ? undefined : event.recordedTime.getTime() - cause.node.event.recordedTime.getTime(),
-      deliveries: (byEvent.get(stored) ?? []).map(shown),
+      deliveries: (byEvent.get(stored) ?? []).map(([, delivery]) => delivery),
       caused,
     };
     (cause?.caused ?? roots).push(node);
@@ -103,8 +110,8 @@ function treeOf(
 const stateOf = ({ status }: DeliveryOf): TraceDelivery["state"] =>
   typeof status === "string" ? status : status.state;
 
-function shown(delivery: DeliveryOf): TraceDelivery {
-  const { subscription, status } = delivery;
+async function shown({ ledger }: Engine, delivery: DeliveryOf): Promise<TraceDelivery> {
+  const { subscription, status, place } = delivery;
   const row: DeliveryRow | undefined = typeof status === "string" ? undefined : status;
   const { failure } = row ?? {};
   return {
@@ -116,5 +123,8 @@ function shown(delivery: DeliveryOf): TraceDelivery {
     failure:
       failure === undefined ? undefined : { at: new Date(failure.atMs), class: failure.class, error: failure.error },
     deadLetter: row?.state === "dead" ? deadLetterId(subscription, row) : undefined,
+    waits: row?.waits === true,
+    // What nobody has looked at, and what never had a row, has none.
+    steps: status === "pending" ? [] : await stepsOf(ledger, place, row?.scope),
   };
 }

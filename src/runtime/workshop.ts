@@ -8,6 +8,7 @@ import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
 import { Alarm } from "./alarm.ts";
 import { Clockwork } from "./clockwork.ts";
+import { deltasOf } from "./deltas.ts";
 import { enrol } from "./enrol.ts";
 import { measuresOf } from "./measures.ts";
 import { OutboxPoll } from "./outbox.ts";
@@ -155,6 +156,7 @@ export class Workshop {
       settler: this.#settler,
       suspects: this.#suspects,
       logger: this.#logger,
+      deltas: deltasOf(this.#store),
       source,
       awaiting: () => this.#signals?.awaiting(),
       delayed: (dueMs) => this.clockwork.at(dueMs),
@@ -242,7 +244,7 @@ export class Workshop {
     for (const runner of runners) {
       const entry = this.#runners.get(runner.spec.name);
       if (entry !== undefined) entry.surrendered = true;
-      this.#session.release(runner.runningRows());
+      this.#session.release(runner.attempts.runningRows());
       runner.surrender();
     }
     const { env } = this.#store;

@@ -31,7 +31,8 @@ export function checkWebhook(given: Webhook): void {
     throw refusal('secret is none: give "whsec_" and 24 to 64 random bytes in base64');
 }
 
-function isSecret(text: string): boolean {
+/** "whsec_" and 24 to 64 bytes. */
+export function isSecret(text: string): boolean {
   const [, base64] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
   if (base64 === undefined || base64.length % 4 !== 0) return false;
   const { length } = Buffer.from(base64, "base64");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { tool } from "ai";
+import { streamText, tool } from "ai";
 import { z } from "zod";
 import { defineAgent, type Usage } from "../../src/agent/index.ts";
 import { specOf } from "../../src/app/subscription.ts";
@@ -94,4 +94,29 @@ test("at every point at which a process may die, each tool of an agent takes eff
   }, [Order({ key: "k", n: 1 })]);
   assert.deepEqual([report.ok, report.problems], [true, []]);
   assert.ok(report.points >= 6, `${report.points} points`);
+});
+
+test("whoever follows sees a model's text, of a stream before its end, and nothing of what is remembered", async () => {
+  const rest = Promise.withResolvers<void>();
+  await using server = await ModelServer.start((messages) =>
+    lastOf(messages).content === "count" ? { text: "one two three four", rest: rest.promise } : { text: "whole" },
+  );
+  const agent = defineAgent(
+    "teller",
+    { on: Order, from: "beginning", retry: { attemptsMax: 2, backoff: [1] }, model: server.model() },
+    async (_, agent) => {
+      await streamText({ model: agent.model, prompt: "count" }).text;
+      await agent.generate({ prompt: "say" });
+      if (agent.attempt < 2) throw new Error("once more");
+    },
+  );
+  await using log = await running(agent);
+  const { correlationId } = await log.log.publish(Order({ key: "k", n: 1 }));
+  let text = "";
+  for await (const frame of log.log.follow({ correlationId })) {
+    if (frame.kind !== "delta") continue;
+    text += frame.text;
+    rest.resolve();
+  }
+  assert.equal(text, "one two three fourwhole");
 });

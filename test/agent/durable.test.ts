@@ -67,6 +67,28 @@ for (const { name, fresh } of engines) {
   }
 }
 
+test("a call carries the key of its step, the same in every run of it: a provider that honours it is paid once", async () => {
+  const keys: unknown[] = [];
+  await using server = await ModelServer.start((_, nth, { headers }) => {
+    keys.push(headers["idempotency-key"]);
+    return nth === 1 ? { status: 500 } : { text: "x" };
+  });
+  await using log = await running(
+    reader(async (_, ctx) => {
+      const { model } = durable(ctx, { model: server.model() });
+      for (const prompt of ["a", "b"]) await generateText({ model, prompt });
+      await generateText({ model, prompt: "c", headers: { "Idempotency-Key": "mine" } });
+    }),
+  );
+  await log.publish("k");
+  await log.closed(1);
+  const [a, again, b, ...rest] = keys;
+  assert.equal(String(a).length, 32);
+  assert.equal(again, a);
+  assert.notEqual(b, a);
+  assert.deepEqual(rest, [b, "mine", "mine"]);
+});
+
 test("two loops at one time find their own answers again, in whatever order they run", async () => {
   await using server = await ModelServer.start((messages) => {
     const said = lastOf(messages);

@@ -42,6 +42,7 @@ test("defaults are filled in from the table of limits", () => {
     onWait: "hold-key",
     retry: { attemptsMax: 8, crashesMax: 5, backoff: { firstMs: 1_000, factor: 6, maxMs: 900_000 } },
     timeoutMs: 300_000,
+    batch: undefined,
     concurrency: 16,
     description: undefined,
     store: undefined,
@@ -123,7 +124,7 @@ test("each bad option is refused by name, with what to give instead", () => {
     [{ state: { ...state, initial: undefined } }, "state.initial", /state\.initial is undefined: give a JSON value/],
     [{ state: { ...state, initial: { n: "0" } } }, "state.initial", /state\.initial: n: expected number/],
     [{ concurency: 5 }, "concurency", /concurency is no option; choose among on, emits/],
-    [{ store: {} }, "store", /this is no store: give pgStore/],
+    [{ store: {} }, "store", /this is no store: give sqliteStore/],
   ];
   for (const [options, option, message] of bad) {
     const error = refused("INVALID_DEFINITION", message, () => spec(options));

@@ -133,6 +133,6 @@ test("--http serves beside the work, to this machine, and goes with it", async (
   const one = start(t, ["start", "app.ts", "--http", port], { cwd });
   await one.prints(/"message":"serving"/);
   const other = await factlog(t, ["start", "app.ts", "--http", port], { cwd });
-  assert.match(other.stderr, /INVALID_OPTION port \d+ cannot be had: another process has it/);
+  assert.match(other.stderr, /INVALID_OPTION port \d+ of 127\.0\.0\.1 cannot be had: another process has it/);
   assert.equal((await one.end()).code, 0);
 });

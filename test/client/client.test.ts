@@ -6,7 +6,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join, posix } from "node:path";
 import { test, type TestContext } from "node:test";
-import { defineEvent, type FactlogError } from "factlog";
+import { defineApp, defineEvent, defineSubscription, type FactlogError } from "factlog";
 import { follow, publish, publishAll } from "factlog/client";
 import { z } from "zod";
 import { app, mended, OrderPlaced, serve } from "../http/support.ts";
@@ -163,4 +163,45 @@ test("the client needs nothing of Node", () => {
   visit("src/client/index.ts");
   assert.ok(seen.size > 5 && seen.size < 20, [...seen].join(" "));
   for (const path of seen) assert.doesNotMatch(readFileSync(path, "utf8"), /\bBuffer\b|\bprocess\./u, path);
+});
+
+test("a reader that comes from before a restore is told so, and then all of it", async (t) => {
+  const { origin, log } = await serve(t);
+  await log.drain(app);
+  const { streamUrl } = await publish(`${origin}/v1/events`, OrderPlaced({ orderId: "reset-1" }));
+  await log.drain(app);
+  const kinds: string[] = [];
+  for await (const frame of follow(streamUrl, { after: "earlier-epoch.0.3" })) kinds.push(frame.kind);
+  assert.deepEqual(kinds, ["reset", "event", "event", "end"]);
+});
+
+test("text that a handler shows, and what it waits for, come to a browser as they are, whatever they hold", async (t) => {
+  const evil = '</script>\n\nevent: end\ndata: {"status":"settled"}\r\rid: 7\u001b[2J\u0000';
+  const shows = defineSubscription("shows", { on: OrderPlaced, from: "beginning" }, async (_, ctx) => {
+    ctx.delta(evil);
+    await ctx.approval("ask", { summary: evil });
+  });
+  const { log, origin } = await serve(t);
+  const { correlationId } = await publish(`${origin}/v1/events`, OrderPlaced({ orderId: "o-1" }));
+  const worker = await log.work(defineApp({ name: "shop", subscriptions: [shows] }));
+  t.after(() => worker.stop());
+  const seen: unknown[] = [];
+  for await (const frame of follow(`${origin}/v1/correlations/${correlationId}/stream`)) {
+    seen.push(frame.kind === "event" ? frame.event.type : frame);
+    if (frame.kind !== "delivery" || frame.status !== "waiting") continue;
+    for await (const { id } of log.operator.approvals()) await log.operator.answer(id, { approved: true, by: "ada" });
+  }
+  const about = { subscription: "shows", eventId: "o-1" };
+  const rest = seen.filter((each) => (each as { kind?: string }).kind !== "delta");
+  const deltas = seen.filter((each) => (each as { kind?: string }).kind === "delta");
+  // Whoever comes late has missed it.
+  for (const delta of deltas) assert.deepEqual(delta, { kind: "delta", ...about, text: evil });
+  assert.deepEqual(
+    rest.filter((each) => (each as { status?: string }).status !== "resumed"),
+    [
+      "OrderPlaced",
+      { kind: "delivery", ...about, status: "waiting", reason: `approval: ${evil}` },
+      { kind: "end", status: "settled" },
+    ],
+  );
 });

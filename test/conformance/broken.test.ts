@@ -10,6 +10,7 @@ import { brokenLooks } from "./broken/look.ts";
 import { brokenEngines, brokenOutside } from "./broken/outside.ts";
 import { brokenRecords } from "./broken/record.ts";
 import { brokenSubject } from "./broken/sabotage.ts";
+import { brokenRegisters } from "./broken/register.ts";
 import { brokenTimetables } from "./broken/timetable.ts";
 import { brokenTransactions } from "./broken/transact.ts";
 
@@ -22,6 +23,7 @@ const broken = [
   ...brokenTransactions,
   ...brokenOutside,
   ...brokenEngines,
+  ...brokenRegisters,
   ...brokenTimetables,
   ...brokenJournals,
 ];

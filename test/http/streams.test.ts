@@ -38,6 +38,7 @@ function flood(clock: Clock, bytesMax: number) {
         yield `${"x".repeat(70_000)}\n\n`;
       }
     },
+    caller: undefined,
     stillAllowed: async () => allowed,
     cut: () => told.push("cut") > 0,
     failed: (error) => told.push(String(error)),

@@ -10,6 +10,7 @@ import {
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import { tool } from "ai";
 import { z } from "zod";
 import {
   defineApp,
@@ -20,8 +21,10 @@ import {
   type RecordedEvent,
 } from "../../src/index.ts";
 import { deliveryStage, type HandleBeginning, handleBeginning, publishBeginning } from "../../src/observe/channels.ts";
+import { defineAgent } from "../../src/agent/index.ts";
 import { instrument } from "../../src/otel/index.ts";
 import { engines, eventually, open } from "../runtime/support.ts";
+import { ModelServer } from "../support/model-server.ts";
 
 const schema = z.object({ id: z.string() });
 const Placed = defineEvent("Placed", { schema, key: ({ id }) => id, id: ({ id }) => id });
@@ -205,4 +208,56 @@ test("nothing listens before it is asked for, nor afterwards", () => {
   instrumented[Symbol.dispose]();
   instrumented[Symbol.dispose]();
   assert.deepEqual(listening(), [false, false, false]);
+});
+
+test("calls of a model and of a tool hang from the handler's span, by the names of generative AI; what is remembered has none", async () => {
+  spans.reset();
+  using _ = instrument({ metrics: false });
+  await using server = await ModelServer.start((messages) =>
+    messages.at(-1)?.role === "tool"
+      ? { text: "done", tokens: [20, 3] }
+      : { tools: [{ name: "look", input: {} }], tokens: [10, 5] },
+  );
+  const look = tool({ inputSchema: z.object({}), execute: () => "seen" });
+  const agent = defineAgent(
+    "agent",
+    { on: Placed, model: server.model(), tools: { look }, policy: { look: "pure" }, retry: { backoff: [1] } },
+    async (_, agent) => {
+      await agent.generate({ prompt: "look" });
+      if (agent.attempt < 2) throw new Error("once more");
+    },
+  );
+  await using log = await open(fresh());
+  const app = defineApp({ name: "test", subscriptions: [agent] });
+  await log.drain(app);
+  await log.publish(Placed({ id: "a" }));
+  while ((await log.drain(app)).dueNext !== undefined);
+  const [first] = finished("process Placed");
+  const chats = finished("chat test-model");
+  const called = one("execute_tool look");
+  assert.deepEqual(
+    chats.map(({ kind, attributes }) => [kind, attributes]),
+    [
+      [10, 5],
+      [20, 3],
+    ].map(([input, output]) => [
+      SpanKind.CLIENT,
+      {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.agent.name": "agent",
+        "gen_ai.request.model": "test-model",
+        "gen_ai.provider.name": "test.chat",
+        "gen_ai.usage.input_tokens": input,
+        "gen_ai.usage.output_tokens": output,
+      },
+    ]),
+  );
+  assert.deepEqual(called.attributes, {
+    "gen_ai.operation.name": "execute_tool",
+    "gen_ai.agent.name": "agent",
+    "gen_ai.tool.name": "look",
+  });
+  for (const span of [...chats, called]) {
+    assert.equal(span.parentSpanContext?.spanId, first?.spanContext().spanId);
+  }
 });

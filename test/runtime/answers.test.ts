@@ -17,7 +17,9 @@ const shape = (frame: Frame<RecordedEvent>): string =>
     ? frame.event.type
     : frame.kind === "delivery"
       ? `${frame.subscription} ${frame.status}`
-      : `${frame.kind} ${frame.status}`;
+      : frame.kind === "delta"
+        ? `delta ${frame.text}`
+        : `${frame.kind} ${frame.status}`;
 
 for (const engine of engines) {
   test(`${engine.name}: until answers with the first such fact, also when it is there already`, async () => {

@@ -1,6 +1,6 @@
 /** A model provider over real HTTP: chat completions as OpenAI's, plain and streaming, from a script of the test's own. */
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
@@ -25,8 +25,14 @@ export interface Answer {
   /** Streams only: the connection ends in the middle of the text. */
   readonly cut?: true;
 }
+/** How one call came, and how it went. */
+export interface Call {
+  readonly headers: IncomingHttpHeaders;
+  /** "answered": all of the answer was handed over. "gone": whoever asked had left before. */
+  readonly ended: Promise<"answered" | "gone">;
+}
 /** `nth`: how often exactly this was asked, from 1. */
-export type Script = (messages: readonly Message[], nth: number) => Answer;
+export type Script = (messages: readonly Message[], nth: number, call: Call) => Answer;
 
 export class ModelServer implements AsyncDisposable {
   readonly url: string;
@@ -63,7 +69,11 @@ export class ModelServer implements AsyncDisposable {
     const nth = (this.asked.get(content) ?? 0) + 1;
     this.asked.set(content, nth);
     this.calls.push(messages);
-    const answer = script(messages, nth);
+    const ended = new Promise<"answered" | "gone">((resolve) => {
+      response.once("finish", () => resolve("answered"));
+      response.once("close", () => resolve("gone"));
+    });
+    const answer = script(messages, nth, { headers: request.headers, ended });
     await answer.when;
     if (answer.status !== undefined) {
       response.writeHead(answer.status, { "content-type": "application/json" });

@@ -1,7 +1,7 @@
 /** Real servers for the tests: one of each release per run of `npm test`, and a schema or database of its own per store. */
 import { once } from "node:events";
 import { connect } from "node:net";
-import { postgres, type PostgresOptions } from "../../src/engines/postgres/index.ts";
+import { postgres, type PostgresUrlOptions } from "../../src/engines/postgres/index.ts";
 import type { EngineHandle } from "../../src/engine/engine.ts";
 import { loadDriver } from "../../src/engines/postgres/driver.ts";
 import { releases } from "./postgres/binaries.ts";
@@ -54,7 +54,7 @@ export interface Place {
   readonly schema: string;
   /** The log by its address alone. */
   readonly address: string;
-  readonly handle: (options?: Partial<PostgresOptions>) => EngineHandle;
+  readonly handle: (options?: Partial<PostgresUrlOptions>) => EngineHandle;
   readonly remove: () => Promise<void>;
 }
 

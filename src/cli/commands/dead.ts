@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { FactlogError } from "../../errors.ts";
 import { deadLetterJson, deadLetterSummary } from "../../runtime/dead-letter-json.ts";
+import type { RedriveFrom } from "../../runtime/redrive-from.ts";
 import type { DeadLetter, DeadLetterFilter } from "../../runtime/operator.ts";
 import { act, type Call, type Finish, numberOption, withCommonOptions } from "../command.ts";
 import { confirmed } from "../confirm.ts";
@@ -13,6 +14,8 @@ interface RedriveOptions extends DeadLetterFilter {
   readonly all?: boolean;
   readonly yes?: boolean;
   readonly confirm?: number;
+  readonly from?: string;
+  readonly fresh?: boolean;
 }
 
 export function addDead(program: Command, finish: Finish): void {
@@ -33,6 +36,10 @@ export function addDead(program: Command, finish: Finish): void {
     .argument("[ids...]", "as `dead list` shows them")
     .option("--all", "all of them, or all that the filters leave");
   withFilter(redrive)
+    .option("--from <step>", "forget this step of theirs, and what came after it: it runs again, under the same keys")
+    .addOption(
+      new Option("--fresh", "forget all steps, under other keys: effects are done once more").conflicts("from"),
+    )
     .option("--yes", "without asking")
     .addOption(numberOption("--confirm <number>", "only if it is this many"));
   act<RedriveOptions>(withCommonOptions(redrive), finish, (call, ids) =>
@@ -146,11 +153,19 @@ async function redriveLetters(call: Call<RedriveOptions>, ids: readonly string[]
       return exitCodes.notWell;
     }
     await requireAll(log, found);
-    const { redriven } = await log.operator.redrive(found, { confirm: options.confirm ?? number });
+    const { redriven } = await log.operator.redrive(found, {
+      confirm: options.confirm ?? number,
+      ...fromOf(options),
+    });
     out.object({ log: name, redriven, found: number });
     out.say(`${plural(redriven, "dead letter")} will be delivered again  (${name})`);
     return exitCodes.ok;
   });
+}
+
+function fromOf({ from, fresh }: RedriveOptions): { readonly from?: RedriveFrom } {
+  if (fresh === true) return { from: "fresh" };
+  return from === undefined ? {} : { from: { step: from } };
 }
 
 function requireChoice(ids: readonly string[], filter: DeadLetterFilter, all: boolean | undefined): void {

@@ -17,6 +17,8 @@ interface StartOptions {
   readonly except?: readonly string[];
   readonly once?: boolean;
   readonly http?: number;
+  readonly host?: string;
+  readonly logRequests?: boolean;
   readonly metrics?: number;
 }
 
@@ -31,6 +33,11 @@ export function addStart(program: Command, finish: Finish): void {
     .addOption(listOption("--except <names>", "all but these"))
     .option("--once", "end when nothing is due any more: for cron and serverless")
     .addOption(portOption())
+    .option(
+      "--host <address>",
+      "with --http: listen on this address, for others who have an access token (default: 127.0.0.1)",
+    )
+    .option("--log-requests", "with --http: one line for each request; no query, header or body is in it")
     .addOption(
       numberOption(
         "--metrics <port>",
@@ -52,7 +59,7 @@ async function start({ out, options }: Call<StartOptions>, file = ""): Promise<v
   tellOfWorkers();
   if (options.once !== true) {
     await using _ = options.metrics === undefined ? undefined : await serveMetrics(url, options.metrics);
-    await runWith(app, url, options.http, chosen);
+    await runWith(app, url, options, chosen);
     logger.info("stopped", { app: app.name });
     return out.object({ stopped: true, app: app.name });
   }
@@ -70,10 +77,18 @@ async function start({ out, options }: Call<StartOptions>, file = ""): Promise<v
 }
 
 /** Works, and serves HTTP beside it until the work has ended: what is followed is seen to its end. */
-async function runWith(app: App, url: string, port: number | undefined, chosen: object): Promise<void> {
+async function runWith(app: App, url: string, options: StartOptions, chosen: object): Promise<void> {
+  const { http: port, host, logRequests } = options;
+  if (port === undefined && (host !== undefined || logRequests !== undefined))
+    throw new FactlogError("INVALID_OPTION", "--host and --log-requests are about HTTP: give --http PORT too.");
   if (port === undefined) return run(app, { url, logger, ...chosen });
   const { serveHttp } = await import("../http-server.ts");
-  const server = await serveHttp(app, url, port, logger);
+  const server = await serveHttp(
+    app,
+    url,
+    { port, ...(host === undefined ? {} : { host }), ...(logRequests === undefined ? {} : { logRequests }) },
+    logger,
+  );
   logger.info("serving", { url: server.url });
   try {
     await run(app, { url, logger, ...chosen });

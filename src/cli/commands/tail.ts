@@ -70,6 +70,7 @@ async function follow({ log }: OpenedLog, wanted: Wanted, out: Output, from: Fro
   await untilStopped(async (signal) => {
     for await (const frame of log.follow({ ...readOptions(wanted), from, signal })) {
       if (frame.kind === "event" && wants(wanted, frame.event)) show(out, frame.event);
+      if (frame.kind === "delta") out.remark(`${frame.subscription}: ${frame.text}`);
       if (frame.kind === "delivery") {
         out.remark(`${frame.subscription}: ${frame.eventId} ${frame.status}: ${frame.reason}`);
       }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { FactlogError } from "../../errors.ts";
 import { toCloudEvent } from "../../event/cloudevents.ts";
+import type { StepUsage, TraceStep } from "../../runtime/trace-steps.ts";
 import type { Trace, TraceDelivery, TraceNode } from "../../runtime/trace.ts";
 import { act, type Call, type Finish, withCommonOptions } from "../command.ts";
 import { duration, placeOf, plural } from "../format.ts";
@@ -79,18 +80,59 @@ function show(out: Output, { node, lead, under }: Place): void {
   for (const [i, each] of deliveries.entries()) {
     const last = caused.length === 0 && i === deliveries.length - 1;
     out.say(`${under}${last ? "└─ " : "├─ "}${deliveryText(each)}`, each.state === "dead" ? "bad" : "plain");
+    const lead = `${under}${last ? "   " : "│  "}`;
+    for (const step of each.steps) out.say(`${lead}${stepText(step)}`, step.state === "waiting" ? "plain" : "faint");
+    if (each.steps.some(({ used }) => used !== undefined)) out.say(`${lead}used: ${usageText(sumOf(each.steps))}`);
   }
 }
 
-function deliveryText({ subscription, state, failures, crashes, dueAt, failure, deadLetter }: TraceDelivery): string {
+function deliveryText({
+  subscription,
+  state: stored,
+  waits,
+  failures,
+  crashes,
+  dueAt,
+  failure,
+  deadLetter,
+}: TraceDelivery): string {
+  const state = waits ? "waiting" : stored;
   const facts = [
     ...(failures > 0 ? [plural(failures, "failure")] : []),
     ...(crashes > 0 ? [plural(crashes, "crash", "crashes")] : []),
-    ...(dueAt === undefined ? [] : [`due ${dueAt.toISOString()}`]),
+    ...(dueAt === undefined || waits ? [] : [`due ${dueAt.toISOString()}`]),
     ...(deadLetter === undefined ? [] : [deadLetter]),
     ...(failure === undefined ? [] : [failure.error.split("\n")[0] ?? ""]),
   ];
   return [`-> ${subscription} ${state}`, ...facts].join("  ");
+}
+
+function stepText({ name, state, runs, used, waitsFor }: TraceStep): string {
+  const facts = [
+    ...(runs > 1 ? [plural(runs, "run")] : []),
+    ...(used === undefined ? [] : [usageText(used)]),
+    ...(waitsFor === undefined ? [] : [waitText(waitsFor)]),
+  ];
+  return [`${name} ${state}`, ...facts].join("  ");
+}
+function waitText({ kind, what, until }: NonNullable<TraceStep["waitsFor"]>): string {
+  const end = until === undefined ? "" : ` until ${until.toISOString()}`;
+  return kind === "sleep" ? `sleeps${end}` : `${kind}: ${what}${end}`;
+}
+const usageText = ({ inputTokens, outputTokens, usd, ms }: StepUsage): string =>
+  `${inputTokens} tokens in, ${outputTokens} out, ${usd === "unknown" ? "cost unknown" : `$${usd.toFixed(4)}`}, ${duration(ms)}`;
+
+function sumOf(steps: readonly TraceStep[]): StepUsage {
+  const none: StepUsage = { inputTokens: 0, outputTokens: 0, usd: 0, ms: 0 };
+  return steps.reduce(
+    (sum, { used = none }) => ({
+      inputTokens: sum.inputTokens + used.inputTokens,
+      outputTokens: sum.outputTokens + used.outputTokens,
+      usd: sum.usd === "unknown" || used.usd === "unknown" ? "unknown" : sum.usd + used.usd,
+      ms: sum.ms + used.ms,
+    }),
+    none,
+  );
 }
 
 /** The event as a CloudEvent, so that it looks as everywhere. */

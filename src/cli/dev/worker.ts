@@ -67,7 +67,7 @@ async function work(options: DevWorkerOptions, stopping: Promise<void>): Promise
   const server =
     options.http === undefined
       ? undefined
-      : await (await import("../http-server.ts")).serveHttp(app, options.url, options.http, logger);
+      : await (await import("../http-server.ts")).serveHttp(app, options.url, { port: options.http }, logger);
   if (server !== undefined) report("info", `serving ${server.url}`);
   send({ kind: "ready", subscriptions: await subscriptionsOf(log, spec) });
   try {

@@ -146,6 +146,22 @@ const stepChecks: readonly Check[] = [
       assert.deepEqual(namesOf(await steps(0)), ["a"]);
     },
   },
+  {
+    name: "step: a redrive forgets the steps that it names, and no others",
+    about: "ledger",
+    async run(subject) {
+      const { step, steps, worker, ledger, delivery } = await running(subject);
+      for (const name of ["a", "b", "b/c"]) await step(name, done(name));
+      await step("paid", forPaid);
+      await worker.settle(ending(delivery, 1, deadWith()));
+      const { rowToken } = (await rowAt(ledger, delivery))!;
+      const drop = ["b", "paid", "none"];
+      await ledger.command({ kind: "redrive", delivery, rowToken, nowMs: 1, drop, audit: event() });
+      assert.deepEqual(namesOf(await steps()), ["a", "b/c"]);
+      assert.deepEqual(await ledger.awaited(), []);
+      assert.equal((await rowAt(ledger, delivery))?.scope, 0);
+    },
+  },
 ];
 
 const waitChecks: readonly Check[] = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { TransactionSource } from "../../app/store.ts";
 import type { Effects, Ledger, SlotLease } from "../../engine/ledger.ts";
-import type { OwnSettle, Transacted } from "../../engine/transact.ts";
+import type { OwnSettle, Transact, Transacted } from "../../engine/transact.ts";
 import { at, closedAs, codeOf, effects, ending, event, everythingOf, idsOf, progress, readAll } from "../build.ts";
 import { differing, retryAt, row, rowAt, starting, statesOf, tallyOf } from "../build.ts";
 import type { Check } from "../check.ts";
@@ -10,7 +10,8 @@ import { scene, Worker } from "../worker.ts";
 /** Transactions on the ledger's own connections. */
 const sourceOf = ({ capabilities }: Ledger): TransactionSource => ({
   name: "the suite",
-  dialect: capabilities.transactions === "memory" ? "memory" : "postgres",
+  dialect: capabilities.transactions,
+  mode: capabilities.transactions === "sqlite" ? "sync" : "async",
   control: "ours",
 });
 
@@ -23,7 +24,18 @@ function transact(
   { effects: given, ...fields }: Settling = {},
 ): Promise<Transacted> {
   const own = { lease, position, ...fields, ...(given === undefined ? {} : { effects: effects(position, given) }) };
-  return worker.ledger.transact(worker.session, { source: sourceOf(worker.ledger), run: async () => own });
+  return transactAll(worker, [own]);
+}
+function transactAll(worker: Worker, settles: readonly OwnSettle[]): Promise<Transacted> {
+  return worker.ledger.transact(
+    worker.session,
+    request(worker.ledger, () => settles),
+  );
+}
+/** `run` as its source wants it. */
+function request(ledger: Ledger, run: () => readonly OwnSettle[]): Transact {
+  const source = sourceOf(ledger);
+  return { source, run: source.mode === "sync" ? run : async () => run() };
 }
 const settledOf = async (ledger: Ledger, lease: SlotLease): Promise<readonly number[]> =>
   (await ledger.load([lease]))[0]!.settled;
@@ -32,29 +44,10 @@ const eventsOf = async ({ engine, ledger }: Worker): Promise<string[]> =>
     ? idsOf(await readAll(engine.log))
     : (await ledger.outbox(10_000)).map((waiting) => waiting.event.id);
 
-const needs = ({ transactions }: { readonly transactions: string }): boolean => transactions !== "none";
-
 export const transactChecks: readonly Check[] = [
-  {
-    name: "transact: without the capability it is NOT_SUPPORTED, and nothing runs",
-    about: "ledger",
-    needs: (capabilities) => !needs(capabilities),
-    async run(subject) {
-      const { worker, ledger } = await scene(subject);
-      let ran = false;
-      const run = async (): Promise<never> => {
-        ran = true;
-        throw new Error("it ran");
-      };
-      assert.equal(await codeOf(ledger.bind(sourceOf(ledger))), "NOT_SUPPORTED");
-      assert.equal(await codeOf(ledger.transact(worker.session, { source: sourceOf(ledger), run })), "NOT_SUPPORTED");
-      assert.equal(ran, false);
-    },
-  },
   {
     name: "transact: a source of another dialect is NOT_SUPPORTED, one of its own is bound",
     about: "ledger",
-    needs,
     async run(subject) {
       const { ledger } = await scene(subject);
       const own = sourceOf(ledger);
@@ -66,7 +59,6 @@ export const transactChecks: readonly Check[] = [
   {
     name: "transact: what it settled stands at once, and load says so until progress has passed it",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, sub } = await scene(subject);
       const [one, two] = [event(), event()];
@@ -79,30 +71,27 @@ export const transactChecks: readonly Check[] = [
       assert.deepEqual(await settledOf(ledger, lease), [9]);
       await worker.settle(progress(lease, { low: 9, outcomes: { done: 1 } }));
       assert.deepEqual(await settledOf(ledger, lease), []);
-      assert.deepEqual(await transact(worker, lease, 9), { status: "lost" });
+      assert.deepEqual(await transact(worker, lease, 9), { status: "lost", position: 9 });
     },
   },
   {
     name: "transact: what rejects, and what the ledger refuses, leaves nothing",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, subscription } = await scene(subject);
       const known = event();
       await transact(worker, lease, 1, { effects: { emits: [known] } });
       const before = [await everythingOf(worker.engine, subscription), await eventsOf(worker)];
       const thrown = new Error("the handler threw");
-      const run = async (): Promise<never> => {
+      const run = (): never => {
         throw thrown;
       };
-      const rejected = await ledger.transact(worker.session, { source: sourceOf(ledger), run });
+      const rejected = await ledger.transact(worker.session, request(ledger, run));
       assert.deepEqual([rejected.status, "error" in rejected && rejected.error === thrown], ["failed", true]);
       const emits = [event(), differing(known)];
       const refused = await transact(worker, lease, 2, { effects: { emits, state: { key: "k", value: "1" } } });
       assert.equal(refused.status, "failed");
       assert.equal("error" in refused && (refused.error as { code?: string }).code, "ID_CONFLICT");
-      const writes = [{ text: ["SELECT 1"], values: [] }];
-      assert.equal((await transact(worker, lease, 2, { effects: { writes } })).status, "failed");
       assert.deepEqual([await everythingOf(worker.engine, subscription), await eventsOf(worker)], before);
       assert.deepEqual(await transact(worker, lease, 2), { status: "settled" });
     },
@@ -110,7 +99,6 @@ export const transactChecks: readonly Check[] = [
   {
     name: "transact: one who lost the slot, the row or its session changes nothing",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, sub, subscription } = await scene(subject);
       const fenced = { effects: { emits: [event()], state: { key: "k", value: "1" } } };
@@ -138,21 +126,20 @@ export const transactChecks: readonly Check[] = [
     },
   },
   {
-    name: "transact: a second one of the same delivery comes to nothing, and is answered settled",
+    name: "transact: a second one of the same delivery comes to nothing, and is answered stood",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease } = await scene(subject);
       const [first, second] = [event(), event()];
       assert.equal((await transact(worker, lease, 4, { effects: { emits: [first] } })).status, "settled");
-      assert.equal((await transact(worker, lease, 4, { effects: { emits: [second] } })).status, "settled");
+      const answer = await transact(worker, lease, 4, { effects: { emits: [second] } });
+      assert.deepEqual(answer, { status: "stood", position: 4 });
       assert.deepEqual([await eventsOf(worker), await settledOf(ledger, lease)], [idsOf([first]), [4]]);
     },
   },
   {
     name: "transact: a delivery that got its row while it ran settles under that row, though its slot has gone",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, subscription } = await scene(subject);
       await worker.settle(progress(lease, { low: 5, insert: [row(5, { state: "running" })] }));
@@ -168,7 +155,6 @@ export const transactChecks: readonly Check[] = [
   {
     name: "transact: a settled row whose session dies is closed as done and charged nothing; its key goes on",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, sub } = await scene(subject, { crashesMax: 1 });
       const rows = [row(5, { state: "running" }), row(6), row(8, { key: "other", state: "running" })];
@@ -187,7 +173,6 @@ export const transactChecks: readonly Check[] = [
   {
     name: "transact: a settled row that is released, or whose session leaves, is closed as done",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, sub } = await scene(subject);
       const rows = [5, 6, 7].map((position) => row(position, { key: `k${position}`, state: "running" }));
@@ -204,7 +189,6 @@ export const transactChecks: readonly Check[] = [
   {
     name: "transact: progress that passes a row which was settled keeps what a death would need",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, sub } = await scene(subject);
       await worker.settle(progress(lease, { low: 3, insert: [row(3, { state: "retrying", dueMs: 0 })] }));
@@ -219,7 +203,6 @@ export const transactChecks: readonly Check[] = [
   {
     name: "transact: a row that failed after all keeps its place until it is closed once",
     about: "ledger",
-    needs,
     async run(subject) {
       const { worker, ledger, lease, sub } = await scene(subject);
       await worker.settle(progress(lease, { low: 3, insert: [row(3, { state: "running" })] }));
@@ -228,9 +211,35 @@ export const transactChecks: readonly Check[] = [
       const token = (await rowAt(ledger, at(lease, 3)))!.rowToken;
       await worker.settle(starting(lease, 3, token));
       const again = await transact(worker, lease, 3, { rowToken: token + 1, effects: { emits: [event()] } });
-      assert.deepEqual([again.status, (await eventsOf(worker)).length], ["settled", 1]);
+      assert.deepEqual([again.status, (await eventsOf(worker)).length], ["stood", 1]);
       assert.equal((await worker.settle(ending(at(lease, 3), token + 1, closedAs()))).status, "ok");
       assert.equal((await tallyOf(ledger, sub)).slots[lease.slot]!.outcomes.done, 1);
+    },
+  },
+  {
+    name: "transact: several deliveries settle together, or none of them",
+    about: "ledger",
+    async run(subject) {
+      const { worker, ledger, lease, sub } = await scene(subject);
+      const other = worker.leaseOf(sub, 1);
+      await worker.settle(progress(other, { low: 5, insert: [row(5, { state: "running" })] }));
+      const fact = event();
+      const settles = [
+        { lease, position: 3 },
+        { lease: other, position: 5, rowToken: 1 },
+        { lease: other, position: 8, effects: effects(8, { emits: [fact] }) },
+      ];
+      const stale = { lease: { ...other, token: other.token + 1 }, position: 9 };
+      assert.deepEqual(await transactAll(worker, [...settles, stale]), { status: "lost", position: 9 });
+      assert.deepEqual([await settledOf(ledger, lease), await settledOf(ledger, other)], [[], []]);
+      assert.deepEqual(await eventsOf(worker), []);
+      assert.deepEqual(await transactAll(worker, settles), { status: "settled" });
+      assert.deepEqual([await settledOf(ledger, lease), await settledOf(ledger, other)], [[3], [8]]);
+      assert.deepEqual(await transactAll(worker, [{ lease, position: 4 }, settles[2]!]), {
+        status: "stood",
+        position: 8,
+      });
+      assert.deepEqual([await settledOf(ledger, lease), await eventsOf(worker)], [[3], idsOf([fact])]);
     },
   },
 ];

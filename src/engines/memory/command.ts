@@ -2,7 +2,7 @@ import { FactlogError } from "../../errors.ts";
 import type { Command, CommandResult, Definition } from "../../engine/ledger.ts";
 import type { Slot, StoredEvent } from "../../event/stored-event.ts";
 import { emit, requireEmittable, type Context } from "./facts.ts";
-import { enactAnswer, planAnswer } from "./journal.ts";
+import { enactAnswer, planAnswer, dropStep } from "./journal.ts";
 import { closeRow } from "./record.ts";
 import {
   freeSlot,
@@ -53,7 +53,10 @@ function plan(
     }
     case "redrive": {
       const { subscription, row } = deadRow(store, request);
-      return { subscription, act: () => redrive(row, request) };
+      const drop = (): void => {
+        for (const name of request.drop ?? []) dropStep(store, request.delivery, row.scope, name);
+      };
+      return { subscription, act: () => (drop(), redrive(row, request)) };
     }
     case "discard": {
       const { subscription, slot, row } = deadRow(store, request);

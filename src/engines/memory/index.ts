@@ -1,6 +1,7 @@
 import { FactlogError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { EngineHandle } from "../../engine/engine.ts";
+import { MemoryDeltas } from "./deltas.ts";
 import { MemoryLog } from "./event-log.ts";
 import { MemoryLedger } from "./ledger.ts";
 import { createStore } from "./store.ts";
@@ -21,6 +22,7 @@ export function memory(options: { readonly slots?: number; readonly name?: strin
       return {
         log: new MemoryLog(store, env),
         ledger: new MemoryLedger({ store, env, sharesLog: true }),
+        deltas: new MemoryDeltas(store.ears),
         description: "memory  not durable: gone with this process",
         inspect: async () => [],
       };

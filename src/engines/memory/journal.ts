@@ -24,6 +24,10 @@ export function moveStep(store: Store, row: Row, { name, to, atMs }: StepChange)
   return undefined;
 }
 
+/** Forgets a step, whatever its state. */
+export const dropStep = (store: Store, delivery: DeliveryRef, scope: number, name: string): void =>
+  void store.steps.delete(stepKey(delivery, scope, name));
+
 export function stepsOf(store: Store, delivery: DeliveryRef, scope: number): StepRecord[] {
   const mine = [...store.steps.values()].filter((step) => isOf(step, delivery) && step.scope === scope);
   return mine.map(view).toSorted((a, b) => compare(a.name, b.name));

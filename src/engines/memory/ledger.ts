@@ -22,10 +22,12 @@ import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import type { Transact, Transacted } from "../../engine/transact.ts";
 import { command } from "./command.ts";
+import type { Entering, Entry } from "../../engine/register.ts";
 import { awaited, signal, stepsOf, stepValue, waits } from "./journal.ts";
 import { lease } from "./lease.ts";
 import type { Context } from "./facts.ts";
 import { apply, requireSound } from "./record.ts";
+import { enter, entries } from "./register.ts";
 import { closed, deliveryRows, notThere, slotRowOf, type Row } from "./store.ts";
 import { tally } from "./tally.ts";
 import { cancel, delay, delayed, fire, requireDelayable, tick } from "./timetable.ts";
@@ -130,6 +132,14 @@ export class MemoryLedger implements Ledger {
 
   async tick(request: Tick): Promise<boolean> {
     return tick(this.#opened(), request);
+  }
+
+  async entries(kind: string): Promise<readonly Entry[]> {
+    return entries(this.#opened().store, kind);
+  }
+
+  async enter(entering: Entering): Promise<boolean> {
+    return enter(this.#opened(), entering);
   }
 
   async steps(delivery: DeliveryRef, scope: number): Promise<readonly StepRecord[]> {

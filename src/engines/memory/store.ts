@@ -13,6 +13,7 @@ import type {
 import type { StepRecord } from "../../engine/journal.ts";
 import type { DelayedEvent } from "../../engine/timetable.ts";
 import { Bell } from "./bell.ts";
+import type { Ears } from "./deltas.ts";
 
 /** All that a store keeps. It outlives the engines that were opened on it, as a file outlives processes. */
 export interface Store {
@@ -22,6 +23,7 @@ export interface Store {
   readonly byIdentity: Map<string, StoredEvent>;
   readonly appended: Map<string, number>;
   readonly bell: Bell;
+  readonly ears: Ears;
   readonly sessions: Map<number, Session>;
   readonly subscriptions: Map<number, Subscription>;
   outbox: OutboxRow[];
@@ -30,6 +32,8 @@ export interface Store {
   readonly steps: Map<string, Step>;
   /** Schedule -> its last tick. */
   readonly ticks: Map<string, number>;
+  /** Kind -> name -> body. */
+  readonly entries: Map<string, Map<string, string>>;
   /** Last number given to a session, a subscription, an outbox row: never given again. */
   readonly last: { session: number; sub: number; seq: number };
 }
@@ -95,12 +99,14 @@ export function createStore(slots: number): Store {
     byIdentity: new Map(),
     appended: new Map(),
     bell: new Bell(),
+    ears: new Set(),
     sessions: new Map(),
     subscriptions: new Map(),
     outbox: [],
     delayed: [],
     steps: new Map(),
     ticks: new Map(),
+    entries: new Map(),
     last: { session: 0, sub: 0, seq: 0 },
   };
 }

@@ -11,7 +11,7 @@ export function bind(source: TransactionSource): void {
   if (source.dialect === "memory") return;
   throw new FactlogError(
     "NOT_SUPPORTED",
-    `the memory engine has no SQL, so no ${source.name}: use a PostgreSQL log, or ctx.state and ctx.emit.`,
+    `the memory engine has no SQL, so no ${source.name}: use an SQLite or a PostgreSQL log, or ctx.state and ctx.emit.`,
   );
 }
 
@@ -24,16 +24,22 @@ export async function transact(context: Context, session: number, request: Trans
   }
 }
 
-function settle(context: Context, session: number, own: OwnSettle): Transacted {
-  const { lease, position, effects } = own;
-  const slot = slotRowOf(context.store, lease);
-  if (slot === undefined || !isMine(context, slot, session, own)) return { status: "lost" };
-  if (slot.settled.has(position)) return { status: "settled" };
-  const wanted = effects === undefined ? [] : [effects];
-  const refused = refusalOf(context, wanted)?.refused;
+function settle(context: Context, session: number, settles: readonly OwnSettle[]): Transacted {
+  const wanted: { readonly slot: SlotRow; readonly own: OwnSettle }[] = [];
+  for (const own of settles) {
+    const { lease, position } = own;
+    const slot = slotRowOf(context.store, lease);
+    if (slot === undefined || !isMine(context, slot, session, own)) return { status: "lost", position };
+    if (slot.settled.has(position)) return { status: "stood", position };
+    wanted.push({ slot, own });
+  }
+  const effects = settles.flatMap((own) => own.effects ?? []);
+  const refused = refusalOf(context, effects)?.refused;
   if (refused !== undefined) return { status: "failed", error: refused.error };
-  enact(context, slot, wanted);
-  slot.settled.add(position);
+  for (const { slot, own } of wanted) {
+    enact(context, slot, own.effects === undefined ? [] : [own.effects]);
+    slot.settled.add(own.position);
+  }
   return { status: "settled" };
 }
 

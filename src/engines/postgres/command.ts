@@ -100,6 +100,7 @@ class Act {
         return this.#rename(command);
       case "redrive":
         await this.#requireDead(command.delivery, command.rowToken);
+        if ((command.drop ?? []).length > 0) await this.#dropSteps(command.delivery, command.drop ?? []);
         await this.#onRow("S.redrive_row(d, $5, $6)", command.delivery, command.nowMs, command.fresh === true);
         return this.#ofDelivery(command.delivery);
       case "answer":
@@ -277,6 +278,21 @@ class Act {
     if (row![0] === "not there") throw notThere(`the approval ${step}`);
     if (row![0] === "over") throw conflict(`${step} was answered already, or has expired: look again.`);
     return this.#ofDelivery(delivery);
+  }
+
+  async #dropSteps({ sub, gen, slot, position }: DeliveryRef, names: readonly string[]): Promise<void> {
+    for (const table of ["awaited", "step"]) {
+      await this.#query(
+        `DELETE FROM S.${table} s USING S.delivery d WHERE d.sub = $1 AND d.gen = $2 AND d.slot = $3 AND d.position = $4
+         AND s.sub = d.sub AND s.slot = d.slot AND s.position = d.position AND s.scope = d.scope
+         AND s.name IN (SELECT jsonb_array_elements_text($5::jsonb))`,
+        sub,
+        gen,
+        slot,
+        position,
+        JSON.stringify(names),
+      );
+    }
   }
 
   async #onRow(

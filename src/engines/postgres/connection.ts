@@ -143,7 +143,7 @@ export class Connection {
   async #connect(): Promise<Client> {
     const { driver, location, applicationName, role, look, prepare } = this.#options;
     const client = new driver.Client({
-      connectionString: location.connectionString,
+      ...location.client,
       application_name: `${applicationName} ${role}`,
       connectionTimeoutMillis: limits.busyMaxMs,
       query_timeout: answerMaxMs,

@@ -8,6 +8,10 @@ export interface Driver {
 
 export interface ClientConfig {
   readonly connectionString?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly user?: string;
+  readonly database?: string;
   readonly [option: string]: unknown;
 }
 

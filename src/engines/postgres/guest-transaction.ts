@@ -1,6 +1,7 @@
 import { FactlogError } from "../../errors.ts";
 import type { PoolClient } from "./driver.ts";
-import { asRefusal, requireAllowed } from "./guest.ts";
+import type { SqlStatement } from "../../engine/ledger.ts";
+import { asRefusal, requireAllowed, runGuest } from "./guest.ts";
 import { answerOf, isLost } from "./postgres-error.ts";
 import type { PgTx } from "./pg-store.ts";
 
@@ -18,6 +19,17 @@ export class GuestTransaction implements PgTx {
   constructor(client: PoolClient, schema: string) {
     this.#client = client;
     this.#schema = schema;
+  }
+
+  /** A statement that was queued. */
+  async write(statement: SqlStatement): Promise<void> {
+    try {
+      await runGuest(this.#client, statement, this.#schema);
+    } catch (error) {
+      if (answerOf(error) !== undefined) this.failed ??= error;
+      if (isLost(error)) this.lost = true;
+      throw error;
+    }
   }
 
   async query<Row = Record<string, unknown>>(

@@ -19,7 +19,7 @@ const changesDefinitions = /^(alter|comment|create|drop|grant|reindex|revoke|sec
 const comments = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/|\(|;)+/u;
 
 /** Runs one statement of the user inside the open transaction. NOT_SUPPORTED: what it may not do. */
-export async function runGuest(client: Client, statement: SqlStatement, schema: string): Promise<void> {
+export async function runGuest(client: Pick<Client, "query">, statement: SqlStatement, schema: string): Promise<void> {
   const text = statement.text.map((piece, index) => (index === 0 ? piece : `$${index}${piece}`)).join("");
   requireAllowed("ctx.write", text, schema);
   const values = statement.values.map(bindable);

@@ -1,4 +1,3 @@
-import type { PositionNumber } from "../../event/stored-event.ts";
 import { Connection, Lost, type ConnectionOptions, type Run } from "./connection.ts";
 import { pause, type Env } from "../../env.ts";
 import type { Location } from "./location.ts";
@@ -27,7 +26,7 @@ export class Hub {
   /** `check` runs on each new connection; what it throws leaves the hub without one. */
   constructor(
     options: Omit<ConnectionOptions, "prepare" | "ended" | "notified" | "role">,
-    told: (head: PositionNumber) => void,
+    notified: (payload: string) => void,
     check: (run: Run) => Promise<void>,
   ) {
     this.#env = options.env;
@@ -38,7 +37,7 @@ export class Hub {
       role: "hub",
       prepare: (run) => this.#settleIn(run),
       ended: () => this.#ended(),
-      notified: ({ payload }) => told(Number(payload)),
+      notified: ({ payload }) => notified(payload ?? ""),
     });
   }
 

@@ -19,6 +19,7 @@ import type {
   SubscriptionTally,
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
+import type { Entering, Entry } from "../../engine/register.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import type { Transact, Transacted } from "../../engine/transact.ts";
 import { requireSound } from "./changes.ts";
@@ -28,6 +29,7 @@ import { Steps } from "./journal.ts";
 import { lease } from "./lease.ts";
 import { Queries } from "./queries.ts";
 import { Recorder } from "./record.ts";
+import { Register } from "./register.ts";
 import type { Store } from "./store.ts";
 import { tallies } from "./tally.ts";
 import { Timetable } from "./timetable.ts";
@@ -44,6 +46,7 @@ export class PostgresLedger implements Ledger {
   readonly #commands: Commands;
   readonly #queries: Queries;
   readonly #timetable: Timetable;
+  readonly #register: Register;
   readonly #steps: Steps;
   readonly #transactor: Transactor;
   #prunedMs = 0;
@@ -56,6 +59,7 @@ export class PostgresLedger implements Ledger {
     this.#queries = new Queries(store);
     this.#steps = new Steps(store);
     this.#timetable = new Timetable(store, options);
+    this.#register = new Register(store, options);
     this.#transactor = new Transactor(store, options);
     this.capabilities = { sharesLog: options.sharesLog, writes: true, transactions: "postgres", instantDeath: true };
     store.use();
@@ -138,6 +142,16 @@ export class PostgresLedger implements Ledger {
   async tick(tick: Tick): Promise<boolean> {
     this.#requireOpen();
     return this.#timetable.tick(tick);
+  }
+
+  async entries(kind: string): Promise<readonly Entry[]> {
+    this.#requireOpen();
+    return this.#register.entries(kind);
+  }
+
+  async enter(entering: Entering): Promise<boolean> {
+    this.#requireOpen();
+    return this.#register.enter(entering);
   }
 
   async steps(delivery: DeliveryRef, scope: number): Promise<readonly StepRecord[]> {

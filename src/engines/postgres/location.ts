@@ -1,9 +1,10 @@
 import { FactlogError } from "../../errors.ts";
+import type { ClientConfig } from "./driver.ts";
 
 /** Where a log is: a database, and a schema of its own in it. */
 export interface Location {
-  /** As given, without our own parameters. May hold a password. */
-  readonly connectionString: string;
+  /** How the driver gets there. May hold a password. */
+  readonly client: ClientConfig;
   readonly schema: string;
   /** The schema's name as SQL. */
   readonly quoted: string;
@@ -23,7 +24,37 @@ export function parseLocation(url: string, schemaOption?: string): Location {
   parsed.searchParams.delete("schema");
   const host = parsed.searchParams.get("host") ?? parsed.host;
   const shown = `postgres://${host}${parsed.pathname}${schema === defaultSchema ? "" : `?schema=${schema}`}`;
-  return { connectionString: parsed.href, schema, quoted, shown };
+  return { client: { connectionString: parsed.href }, schema, quoted, shown };
+}
+
+/** Where a pool of the user's leads; what says nothing there comes from the environment, as in the driver. */
+export function locationOfPool(pool: object, schema?: string): Location {
+  const { options } = pool as { readonly options?: ClientConfig };
+  if (
+    typeof options !== "object" ||
+    options === null ||
+    typeof (pool as { connect?: unknown }).connect !== "function"
+  ) {
+    throw new FactlogError("INVALID_OPTION", "pool is no Pool of pg: give one, or a url.");
+  }
+  const { connectionString, password, ssl } = options;
+  // What must not be printed by accident is not enumerable there.
+  const hidden = { ...(password === undefined ? {} : { password }), ...(ssl === undefined ? {} : { ssl }) };
+  if (connectionString !== undefined) {
+    const location = parseLocation(connectionString, schema);
+    return { ...location, client: { ...options, ...hidden, ...location.client } };
+  }
+  const { env } = process;
+  const host = options.host ?? env["PGHOST"] ?? "localhost";
+  const port = options.port ?? env["PGPORT"] ?? 5432;
+  const database = options.database ?? env["PGDATABASE"] ?? options.user ?? env["PGUSER"] ?? env["USER"] ?? "";
+  const name = schema ?? defaultSchema;
+  return {
+    client: { ...options, ...hidden },
+    schema: name,
+    quoted: quotedSchema(name),
+    shown: `postgres://${host}:${port}/${database}${name === defaultSchema ? "" : `?schema=${name}`}`,
+  };
 }
 
 /** INVALID_OPTION for a name that no schema of a log has. */

@@ -16,14 +16,21 @@ export interface PgTx {
  * pool on some of the log's own.
  */
 export function pgStore(pool?: object): Store<PgTx, "async"> {
-  if (pool === undefined) return storeOf<PgTx>({ name: "pgStore", dialect: "postgres", control: "ours" });
+  if (pool === undefined)
+    return storeOf<PgTx>({ name: "pgStore", dialect: "postgres", mode: "async", control: "ours" });
   if (typeof (pool as Partial<Pool> | null)?.connect !== "function") {
     throw new FactlogError(
       "INVALID_OPTION",
       "pgStore was given something that is no pool: give a Pool of pg, or nothing.",
     );
   }
-  return storeOf<PgTx>({ name: "pgStore", dialect: "postgres", control: "ours", run: lending(pool as Pool) });
+  return storeOf<PgTx>({
+    name: "pgStore",
+    dialect: "postgres",
+    mode: "async",
+    control: "ours",
+    run: lending(pool as Pool),
+  });
 }
 
 /** Lends a client of the pool, and takes it back: broken where the work leaves it in the middle of something. */

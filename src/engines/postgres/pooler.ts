@@ -10,7 +10,7 @@ import type { Location } from "./location.ts";
 export async function requireOwnBackend(client: Client, driver: Driver, location: Location): Promise<void> {
   const mine = await backendOf(client);
   if (mine === client.processID) return;
-  const other = new driver.Client({ connectionString: location.connectionString, application_name: "factlog look" });
+  const other = new driver.Client({ ...location.client, application_name: "factlog look" });
   other.on("error", () => undefined);
   try {
     await other.connect();

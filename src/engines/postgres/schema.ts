@@ -120,6 +120,12 @@ CREATE INDEX delayed_correlation ON S.delayed(correlation_id);
 CREATE TABLE S.schedule(name text COLLATE "C" PRIMARY KEY, tick_ms float8 NOT NULL);
 `;
 
+/** What is kept by name. */
+const register = `
+CREATE TABLE S.entry(
+  kind text COLLATE "C", name text COLLATE "C", body text COLLATE "C" NOT NULL, PRIMARY KEY(kind, name));
+`;
+
 /** The steps of deliveries, and who awaits which facts. */
 const journal = `
 ALTER TABLE S.delivery ADD COLUMN waits boolean NOT NULL DEFAULT false, ADD COLUMN woken boolean NOT NULL DEFAULT false;
@@ -163,7 +169,7 @@ export const steps: readonly string[] = [
   [tables, guardFunction, guarding(firstTables)].join("\n"),
   [subjectFunction, outboxTables].join("\n"),
   [settled, guarding(["settled"])].join("\n"),
-  [timetable, journal, guarding(["delayed", "schedule", "step", "awaited"])].join("\n"),
+  [timetable, journal, register, guarding(["delayed", "schedule", "step", "awaited", "entry"])].join("\n"),
 ];
 
 /** The step that makes the outbox of the user's transactions. */

@@ -3,6 +3,7 @@ import { pause, type Env } from "../../env.ts";
 import { limits } from "../../limits.ts";
 import { Bell } from "./bell.ts";
 import { Connection, Lost, type ConnectionOptions, type Run } from "./connection.ts";
+import { PostgresDeltas } from "./deltas.ts";
 import { loadDriver, type Client } from "./driver.ts";
 import { channelOf, Hub } from "./hub.ts";
 import type { Location } from "./location.ts";
@@ -26,6 +27,7 @@ export class Store {
   readonly identity: Identity;
   readonly names: Names;
   readonly bell: Bell;
+  readonly deltas: PostgresDeltas;
   readonly hub: Hub;
   readonly channel: string;
   readonly appends: Connection;
@@ -50,7 +52,15 @@ export class Store {
     );
     this.names = new Names(this.location.quoted, (work) => this.repeat(this.#reader(), work));
     this.bell = new Bell(this.env, head, () => this.readHead());
-    this.hub = new Hub(options, (to) => this.bell.ring(to), check);
+    this.deltas = new PostgresDeltas(this.env.uuid(), (payloads) =>
+      this.read(async (run) => {
+        for (const payload of payloads) await run("SELECT pg_notify($1, $2)", [this.channel, payload]);
+      }),
+    );
+    const notified = (payload: string): void => {
+      if (!this.deltas.notified(payload)) this.bell.ring(Number(payload));
+    };
+    this.hub = new Hub(options, notified, check);
   }
 
   /** SQL of ours, with the schema's name in it. */

@@ -1,5 +1,5 @@
 import type { TransactionConnection, TransactionSource } from "../../app/store.ts";
-import { firstRowToken } from "../../engine/ledger.ts";
+import { firstRowToken, type SqlStatement } from "../../engine/ledger.ts";
 import type { OwnSettle, Transact, Transacted } from "../../engine/transact.ts";
 import { pause } from "../../env.ts";
 import { FactlogError, mayPass } from "../../errors.ts";
@@ -17,7 +17,7 @@ import type { Store } from "./store.ts";
 interface Course {
   begun: boolean;
   /** The settle was sent: from here on, no answer means that it may have been committed. */
-  sent: OwnSettle | undefined;
+  sent: readonly OwnSettle[] | undefined;
   guest: GuestTransaction | undefined;
   /** What the handler rejected with: a library whose rollback fails as well says only that. */
   thrown: { readonly error: unknown } | undefined;
@@ -38,7 +38,10 @@ export class Transactor {
 
   async bind(source: TransactionSource): Promise<void> {
     if (source.dialect !== "postgres")
-      throw new FactlogError("NOT_SUPPORTED", `${source.name} is no store on PostgreSQL.`);
+      throw new FactlogError(
+        "NOT_SUPPORTED",
+        `${source.name} is a store of another database than the log's, which is PostgreSQL: use pgStore(), drizzleStore(db) or kyselyStore(db) with tables in that database, or ctx.write.`,
+      );
     if (source.run === undefined) return;
     const { location, identity } = this.#store;
     const text = this.#store.sql(
@@ -93,14 +96,17 @@ export class Transactor {
     await connection.execute(ours ? `${begin}; ${opening}` : opening);
     course.begun = true;
     if (!ours) {
-      await connection.execute(
-        await this.#settleText(session, await ran(request, connection.tx, course), attempt, course),
-      );
+      const settles = await ran(request, connection.tx, course);
+      if (writesOf(settles).length > 0)
+        throw new FactlogError("NOT_SUPPORTED", "a transaction of the user's library takes no queued statements.");
+      await connection.execute(await this.#settleText(session, settles, attempt, course));
       return;
     }
     const guest = (course.guest = new GuestTransaction(connection.tx as PoolClient, this.#store.location.schema));
     try {
-      const text = await this.#settleText(session, await ran(request, guest, course), attempt, course);
+      const settles = await ran(request, guest, course);
+      for (const statement of writesOf(settles)) await guest.write(statement);
+      const text = await this.#settleText(session, settles, attempt, course);
       // One message: a process that stops in between holds nothing.
       await connection.execute(`${text}; COMMIT`);
     } catch (error) {
@@ -112,28 +118,29 @@ export class Transactor {
     }
   }
 
-  async #settleText(session: number, own: OwnSettle, attempt: string, course: Course): Promise<string> {
-    const { effects } = own;
-    if (effects !== undefined && effects.writes.length > 0) {
-      throw new FactlogError("NOT_SUPPORTED", "a handler with a store queues no statements by ctx.write: use ctx.tx.");
-    }
-    const emits = effects?.emits ?? [];
+  async #settleText(session: number, settles: readonly OwnSettle[], attempt: string, course: Course): Promise<string> {
+    const effects = settles.flatMap((own) => own.effects ?? []);
+    const emits = effects.flatMap((one) => one.emits);
     if (this.#sharesLog && emits.length > 0) {
       await this.#store.repeat(this.#store.writes, (run) => this.#store.names.ensure(run, emits));
     }
+    const sorted = settles.toSorted(inLockOrder);
+    course.sent = sorted;
+    return `SELECT ${sorted.map((own) => this.#settleCall(session, own, attempt)).join(", ")}`;
+  }
+
+  #settleCall(session: number, { lease, position, rowToken, effects }: OwnSettle, attempt: string): string {
     const json = JSON.stringify({
-      ...own.lease,
-      position: own.position,
-      rowToken: own.rowToken ?? firstRowToken,
-      hadRow: own.rowToken !== undefined,
+      ...lease,
+      position,
+      rowToken: rowToken ?? firstRowToken,
+      hadRow: rowToken !== undefined,
       attempt,
       ...this.#writer.effects(effects === undefined ? [] : [effects]),
     });
     const { env, channel } = this.#store;
-    course.sent = own;
-    return (
-      this.#store.sql("SELECT S.settle") +
-      `(${session}, ${literal(json)}, ${env.now()}, ${this.#sharesLog}, ${literal(channel)})`
+    return this.#store.sql(
+      `S.settle(${session}, ${literal(json)}, ${env.now()}, ${this.#sharesLog}, ${literal(channel)})`,
     );
   }
 
@@ -143,8 +150,9 @@ export class Transactor {
     const answer = serverErrorIn(error);
     if (sent !== undefined && (answer === undefined || isLost(answer))) return this.#findOut(sent, attempt, error);
     if (answer !== undefined && sent !== undefined) {
-      if (answer.code === raised.notMine) return { status: "lost" };
-      if (answer.code === raised.settledBefore) return { status: "settled" };
+      const position = Number(answer.detail);
+      if (answer.code === raised.notMine) return { status: "lost", position };
+      if (answer.code === raised.settledBefore) return { status: "stood", position };
       if (answer.code === raised.refused) return { status: "failed", error: conflictOf(sent, answer.detail) };
     }
     // A handler may have caught the error that ended its transaction: what follows from it is only its echo.
@@ -157,14 +165,16 @@ export class Transactor {
   }
 
   /** The connection ended while the commit was under way: from here on it has happened, or never will. */
-  async #findOut(own: OwnSettle, attempt: string, cause: unknown): Promise<Transacted> {
+  async #findOut(settles: readonly OwnSettle[], attempt: string, cause: unknown): Promise<Transacted> {
     const { env } = this.#store;
-    const { sub, gen, slot } = own.lease;
+    // All of them stand or none: one tells, and one that cannot be any more keeps the others from being.
+    const [{ lease, position }] = settles as readonly [OwnSettle];
+    const { sub, gen, slot } = lease;
     const text = this.#store.sql("SELECT S.void_attempt($1, $2, $3, $4, $5)");
     for (;;) {
       try {
         const rows = await this.#store.repeat(this.#store.writes, (run) =>
-          run<[boolean | null]>(text, [sub, gen, slot, own.position, attempt]),
+          run<[boolean | null]>(text, [sub, gen, slot, position, attempt]),
         );
         return rows[0]?.[0] === true ? { status: "settled" } : { status: "failed", error: this.#store.error(cause) };
       } catch (error) {
@@ -177,7 +187,7 @@ export class Transactor {
   #pool(): Promise<Pool> {
     this.#own ??= loadDriver().then((driver) => {
       const pool = new driver.Pool({
-        connectionString: this.#store.location.connectionString,
+        ...this.#store.location.client,
         application_name: this.#store.nameOf("handlers"),
         max: limits.transactionsMax,
         connectionTimeoutMillis: limits.busyMaxMs,
@@ -191,7 +201,7 @@ export class Transactor {
   }
 }
 
-async function ran(request: Transact, tx: unknown, course: Course): Promise<OwnSettle> {
+async function ran(request: Transact, tx: unknown, course: Course): Promise<readonly OwnSettle[]> {
   try {
     return await request.run(tx);
   } catch (error) {
@@ -199,6 +209,9 @@ async function ran(request: Transact, tx: unknown, course: Course): Promise<OwnS
     throw error;
   }
 }
+
+const writesOf = (settles: readonly OwnSettle[]): readonly SqlStatement[] =>
+  settles.flatMap(({ effects }) => effects?.writes ?? []);
 
 const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const opening = `SELECT set_config('idle_in_transaction_session_timeout', '${limits.transactionIdleMs}', true), set_config('factlog.guest', 'on', true)`;
@@ -208,7 +221,17 @@ const inFailed = "25P02";
 /** Whatever `standard_conforming_strings` says. */
 const literal = (text: string): string => `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 
-function conflictOf({ effects }: OwnSettle, detail: string | undefined): FactlogError {
+function conflictOf(settles: readonly OwnSettle[], detail: string | undefined): FactlogError {
   const { index } = JSON.parse(detail ?? "{}") as { index: number };
-  return idConflict(effects!.emits[index]!, index);
+  const emits = settles.flatMap(({ effects }) => effects?.emits ?? []);
+  return idConflict(emits[index]!, index);
+}
+
+/** As whatever locks several slots does it; what states events, and locks the head, comes last. */
+function inLockOrder(one: OwnSettle, other: OwnSettle): number {
+  const [a, b] = [one.lease, other.lease];
+  const states = ({ effects }: OwnSettle): number => (effects === undefined ? 0 : 1);
+  return (
+    states(one) - states(other) || a.sub - b.sub || a.gen - b.gen || a.slot - b.slot || one.position - other.position
+  );
 }

@@ -25,6 +25,7 @@ const tablesOfSubscription = [
   "revision",
   "state",
   "seen",
+  "settled",
   "step",
   "awaited",
 ] as const;
@@ -106,6 +107,7 @@ export class Commands {
         return this.#rename(command);
       case "redrive": {
         const row = this.#deadRow(command.delivery, command.rowToken);
+        for (const name of command.drop ?? []) this.#steps.drop(command.delivery, row.scope, name);
         this.#rows.redrive(row, command.nowMs, command.fresh === true);
         return this.#ofDelivery(command.delivery);
       }

@@ -70,15 +70,38 @@ export class Database {
 
   /**
    * Runs one statement of the user inside the open transaction. Refused with NOT_SUPPORTED: changing our tables, ending
-   * or nesting the transaction, attaching files, pragmas, more than one statement.
+   * or nesting the transaction, attaching files, pragmas, more than one statement. `verb`: what the user called.
    */
-  runForeign(sql: string, values: readonly unknown[]): void {
+  runForeign(verb: string, sql: string, values: readonly unknown[]): { readonly changes: number } {
+    return this.#asForeign(verb, sql, values, (statement, given) => ({
+      changes: Number(statement.run(...given).changes),
+    }));
+  }
+
+  /** The first row, by names. */
+  getForeign(verb: string, sql: string, values: readonly unknown[]): unknown {
+    return this.#asForeign(verb, sql, values, (statement, given) => statement.get(...given));
+  }
+
+  allForeign(verb: string, sql: string, values: readonly unknown[]): readonly unknown[] {
+    return this.#asForeign(verb, sql, values, (statement, given) => statement.all(...given));
+  }
+
+  #asForeign<T>(
+    verb: string,
+    sql: string,
+    values: readonly unknown[],
+    act: (statement: StatementSync, values: readonly Bindable[]) => T,
+  ): T {
     this.#guarded = true;
     try {
-      this.#foreignStatement(sql).run(...values.map((value) => bindable(value)));
+      return act(
+        this.#foreignStatement(verb, sql),
+        values.map((value) => bindable(verb, value)),
+      );
     } catch (error) {
       if (!isDenied(error)) throw error;
-      throw new FactlogError("NOT_SUPPORTED", `ctx.write may not do this to the store: ${sql.slice(0, 200)}`, {
+      throw new FactlogError("NOT_SUPPORTED", `${verb} may not do this to the store: ${sql.slice(0, 200)}`, {
         cause: error,
       });
     } finally {
@@ -86,13 +109,14 @@ export class Database {
     }
   }
 
-  #foreignStatement(sql: string): StatementSync {
+  #foreignStatement(verb: string, sql: string): StatementSync {
     const known = this.#foreign.get(sql);
     if (known !== undefined) return known;
     const statement = this.#db.prepare(sql);
     if (statement.sourceSQL.trim().length < sql.trim().length) {
-      throw new FactlogError("NOT_SUPPORTED", `ctx.write takes one statement at a time: ${sql.slice(0, 200)}`);
+      throw new FactlogError("NOT_SUPPORTED", `${verb} takes one statement at a time: ${sql.slice(0, 200)}`);
     }
+    statement.setReturnArrays(false);
     if (this.#foreign.size >= foreignStatementsMax) this.#foreign.clear();
     this.#foreign.set(sql, statement);
     return statement;
@@ -129,7 +153,7 @@ function isAllowed(action: number, first: string | null, second: string | null):
 
 type Bindable = null | number | bigint | string | Uint8Array;
 
-function bindable(value: unknown): Bindable {
+function bindable(verb: string, value: unknown): Bindable {
   if (typeof value === "boolean") return value ? 1 : 0;
   if (value === null || typeof value === "number" || typeof value === "bigint" || typeof value === "string")
     return value;
@@ -137,6 +161,6 @@ function bindable(value: unknown): Bindable {
   if (value instanceof Date) return value.toISOString();
   throw new FactlogError(
     "INVALID_OPTION",
-    `a value of ctx.write is ${value === undefined ? "undefined" : `of type ${typeof value}`}: give a string, number, bigint, boolean, null, Date or Uint8Array.`,
+    `a value of ${verb} is ${value === undefined ? "undefined" : `of type ${typeof value}`}: give a string, number, bigint, boolean, null, Date or Uint8Array.`,
   );
 }

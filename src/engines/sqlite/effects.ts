@@ -69,7 +69,7 @@ export class EffectWriter {
   #applyOne(sub: number, { emits, delayed = [], writes, state }: Effects): void {
     for (const [index, event] of emits.entries()) this.emit(event, index);
     for (const [index, one] of delayed.entries()) this.#delays.put(one, index);
-    for (const statement of writes) this.#store.db.runForeign(sqlText(statement), statement.values);
+    for (const statement of writes) this.#store.db.runForeign("ctx.write", sqlText(statement), statement.values);
     if (state?.value !== undefined) this.#sql.setState.run(sub, state.key, state.value);
     else if (state !== undefined) this.#sql.dropState.run(sub, state.key);
   }

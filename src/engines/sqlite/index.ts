@@ -8,6 +8,9 @@ import { SqliteLedger } from "./ledger.ts";
 import { parseLocation } from "./location.ts";
 import { openStore, type Store } from "./store.ts";
 
+export { sqliteStore, type SqliteTx } from "./sqlite-store.ts";
+export type { Store } from "../../app/store.ts";
+
 export interface SqliteOptions {
   /** Slots of a new log, 1 to 4096; default 64. A log that exists must have this number: SLOTS_MISMATCH. */
   readonly slots?: number;
@@ -43,6 +46,7 @@ function engineOf(store: Store): Engine {
     log: new SqliteLog(store),
     ledger: new SqliteLedger(store, { sharesLog: true, slots: store.identity.slots }),
     description: `${store.location.inMemory ? "sqlite in memory  not durable" : `sqlite:${resolve(store.location.path)}  durable (WAL, FULL)`}`,
+    deltas: store.deltas,
     inspect: () => inspect(store),
   };
 }

@@ -116,6 +116,15 @@ export class Steps {
     return undefined;
   }
 
+  /** Forgets a step, whatever its state. */
+  drop(delivery: DeliveryRef, scope: number, name: string): void {
+    const place = [...placeOf(delivery, scope), name] as const;
+    const known = this.#sql.one.get(...place);
+    if (known === undefined) return;
+    this.#awaitNoMore(place, stepOf(known).wait);
+    this.#sql.drop.run(...place);
+  }
+
   signal({ type, key, position }: Signal): number {
     let woken = 0;
     for (const [sub, slot, at, scope, name] of this.#sql.awaiting.all(type, key, position)) {

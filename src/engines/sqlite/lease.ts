@@ -69,7 +69,7 @@ export class Leases {
     for (const ref of request.release) {
       const row = this.#rows.find(ref);
       const mine = row?.session === session && row.token === ref.rowToken && row.state === "running";
-      if (mine) this.#rows.release(row, "ready", 0);
+      if (mine) this.#rows.handOver(row);
     }
     for (const want of request.want) this.#take(session, want);
     if (request.leave === true) this.#leave(session);
@@ -95,7 +95,10 @@ export class Leases {
 
   #declareDead({ session, beat }: { readonly session: number; readonly beat: number }, crashDueMs: number): boolean {
     if (this.#sql.removeSeen.run(session, beat).changes === 0) return false;
-    for (const row of this.#rows.runningOf(session)) this.#chargeCrash(row, crashDueMs);
+    for (const row of this.#rows.runningOf(session)) {
+      if (this.#rows.isSettled(row.ref)) this.#rows.close(row, "done");
+      else this.#chargeCrash(row, crashDueMs);
+    }
     this.#sql.orphan.run(session);
     return true;
   }
@@ -124,7 +127,7 @@ export class Leases {
 
   #leave(session: number): void {
     this.#sql.freeAll.run(session);
-    for (const row of this.#rows.runningOf(session)) this.#rows.release(row, "ready", 0);
+    for (const row of this.#rows.runningOf(session)) this.#rows.handOver(row);
     this.#sql.remove.run(session);
   }
 

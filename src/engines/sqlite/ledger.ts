@@ -1,4 +1,3 @@
-import { FactlogError } from "../../errors.ts";
 import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
 import type {
@@ -19,6 +18,7 @@ import type {
   SubscriptionTally,
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
+import type { Entering, Entry } from "../../engine/register.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import type { Transact, Transacted } from "../../engine/transact.ts";
 import { Commands } from "./command.ts";
@@ -30,10 +30,12 @@ import { Steps } from "./journal.ts";
 import { Leases } from "./lease.ts";
 import { Queries } from "./queries.ts";
 import { eventsOf, needsSync, Recorder, requireSound, type RecordCall } from "./record.ts";
+import { Register } from "./register.ts";
 import { Rows } from "./rows.ts";
 import type { Store } from "./store.ts";
 import { Tallies } from "./tally.ts";
 import { Timetable } from "./timetable.ts";
+import { Transactor } from "./transact.ts";
 
 /**
  * The ledger over one file. FULL: what appends events, makes deliveries dead, obeys operators, joins or takes over.
@@ -52,6 +54,8 @@ export class SqliteLedger implements Ledger {
   readonly #steps: Steps;
   readonly #delays: Delays;
   readonly #timetable: Timetable;
+  readonly #transactor: Transactor;
+  readonly #register: Register;
   #closing: Promise<void> | undefined;
 
   constructor(store: Store, options: { readonly sharesLog: boolean; readonly slots: number }) {
@@ -65,16 +69,18 @@ export class SqliteLedger implements Ledger {
     this.#steps = new Steps(db, rows);
     const parts = { rows, counters, effects, steps: this.#steps };
     this.#recorder = new Recorder(store, parts);
+    this.#transactor = new Transactor(store, parts);
     this.#leases = new Leases(store, rows);
     this.#commands = new Commands(db, parts, options.slots);
     this.#queries = new Queries(store);
     this.#delays = delays;
     this.#timetable = new Timetable(store, delays, effects);
+    this.#register = new Register(store, effects);
     this.#tallies = new Tallies(db);
     this.capabilities = {
       sharesLog: options.sharesLog,
       writes: true,
-      transactions: "none",
+      transactions: "sqlite",
       instantDeath: store.locks !== undefined,
     };
     store.use();
@@ -104,11 +110,13 @@ export class SqliteLedger implements Ledger {
   }
 
   async bind(source: TransactionSource): Promise<void> {
-    throw notHere(source);
+    this.#transactor.bind(source);
   }
 
-  async transact(_session: number, { source }: Transact): Promise<Transacted> {
-    throw notHere(source);
+  async transact(session: number, request: Transact): Promise<Transacted> {
+    this.#requireOpen();
+    this.#transactor.bind(request.source);
+    return this.#transactor.run(session, request);
   }
 
   async deliveries(query: DeliveryQuery): Promise<readonly DeliveryRow[]> {
@@ -162,6 +170,16 @@ export class SqliteLedger implements Ledger {
   async tick(tick: Tick): Promise<boolean> {
     this.#requireOpen();
     return this.#write(true, () => this.#timetable.tick(tick), tick.events.length);
+  }
+
+  async entries(kind: string): Promise<readonly Entry[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#register.entries(kind));
+  }
+
+  async enter(entering: Entering): Promise<boolean> {
+    this.#requireOpen();
+    return this.#write(true, () => this.#register.enter(entering), entering.events.length);
   }
 
   async steps(delivery: DeliveryRef, scope: number): Promise<readonly StepRecord[]> {
@@ -218,11 +236,4 @@ export class SqliteLedger implements Ledger {
     if (this.#closing !== undefined) throw closed(this.#store.location.path);
     this.#store.requireSound();
   }
-}
-
-function notHere({ name }: TransactionSource): FactlogError {
-  return new FactlogError(
-    "NOT_SUPPORTED",
-    `an SQLite ledger settles in no transaction of ${name}: use ctx.write, which commits with the settle, or a PostgreSQL log.`,
-  );
 }

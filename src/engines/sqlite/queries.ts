@@ -59,6 +59,11 @@ function prepare(db: Database) {
     ),
     since: db.prepare<[string, string]>("SELECT type, since FROM factlog_counted WHERE sub = ? AND gen = ?"),
     seen: db.prepare<[string]>(`SELECT identity FROM factlog_seen WHERE ${ofSlot} AND at_ms >= ? ORDER BY at_ms`),
+    settled: db.prepare<[number]>(
+      `SELECT position FROM factlog_settled e WHERE ${ofSlot} AND position > ? AND NOT EXISTS(
+         SELECT 1 FROM factlog_delivery d WHERE d.sub = e.sub AND d.gen = e.gen AND d.slot = e.slot AND d.position = e.position)
+       ORDER BY position`,
+    ),
     one: db.prepare<DeliveryCells>(`SELECT ${columns} FROM factlog_delivery WHERE ${ofSlot} AND position = ?`),
     due: db.prepare<DeliveryCells>(
       `SELECT ${columns} FROM factlog_delivery INDEXED BY factlog_delivery_due
@@ -102,7 +107,7 @@ export class Queries {
       since: new Map(this.#sql.since.all(sub, gen).map(([type, since]) => [type, decodeStart(since).get(slot) ?? 0])),
       busy: this.#busyKeys(ref),
       seen: this.#sql.seen.all(sub, gen, slot, sinceMs).map(([identity]) => identity),
-      settled: [],
+      settled: this.#sql.settled.all(sub, gen, slot, low).map(([position]) => position),
     };
   }
 

@@ -55,7 +55,7 @@ export function needsSync(change: Change): boolean {
 }
 
 /** Events stated now or for later. */
-const factsOf = (effects: Effects | undefined): number =>
+export const factsOf = (effects: Effects | undefined): number =>
   (effects?.emits.length ?? 0) + (effects?.delayed?.length ?? 0);
 
 export const eventsOf = (changes: readonly Change[]): number =>
@@ -93,6 +93,10 @@ function prepare(db: Database) {
        ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms`,
     ),
     prune: db.prepare("DELETE FROM factlog_seen WHERE at_ms < ?"),
+    forgetSettled: db.prepare(
+      `DELETE FROM factlog_settled AS e WHERE sub = ? AND gen = ? AND slot = ? AND position <= ? AND NOT EXISTS(
+         SELECT 1 FROM factlog_delivery d WHERE d.sub = e.sub AND d.gen = e.gen AND d.slot = e.slot AND d.position = e.position)`,
+    ),
     relayed: db.prepare("DELETE FROM factlog_outbox WHERE seq = ?"),
   };
 }
@@ -198,6 +202,7 @@ export class Recorder {
     for (const row of insert) this.#rows.insert(lease, session, row);
     if (effects.length > 0) this.#effects.apply(lease.sub, effects);
     if (seen.length > 0) this.#see(lease, seen);
+    this.#sql.forgetSettled.run(...ofSlot(lease), low);
     return this.#recorded(
       lease,
       insert.map((row) => row.key),

@@ -71,6 +71,11 @@ function prepare(db: Database) {
     ),
     remove: db.prepare(`DELETE FROM factlog_delivery WHERE ${ofRow}`),
     close: closings(db),
+    isSettled: db.prepare(`SELECT 1 FROM factlog_settled WHERE ${ofRow}`),
+    forgetSettled: db.prepare(
+      `DELETE FROM factlog_settled AS e WHERE ${ofRow}
+         AND position <= (SELECT low FROM factlog_slot s WHERE s.sub = e.sub AND s.gen = e.gen AND s.slot = e.slot)`,
+    ),
     remember: db.prepare<[number]>(
       `INSERT INTO factlog_failure(sub, gen, slot, position, n, at_ms, class, fingerprint, error)
        SELECT ?1, ?2, ?3, ?4, coalesce(max(n), 0) + 1, ?5, ?6, ?7, ?8 FROM factlog_failure
@@ -161,8 +166,20 @@ export class Rows {
     this.#sql.remove.run(...cells(row.ref));
     this.#sql.forgetAll.run(...cells(row.ref));
     this.#sql.close[as].run(row.ref.sub, row.ref.gen, row.ref.slot);
+    this.#sql.forgetSettled.run(...cells(row.ref));
     this.#counters.row(row.ref, row, -1);
     return this.promote(row.ref, row.key);
+  }
+
+  /** Whether its own transaction has settled it: it is only to be closed. */
+  isSettled(ref: DeliveryRef): boolean {
+    return this.#sql.isSettled.get(...cells(ref)) !== undefined;
+  }
+
+  /** It goes on elsewhere, unless its own transaction has settled it. */
+  handOver(row: RowHead): void {
+    if (this.isSettled(row.ref)) this.close(row, "done");
+    else this.release(row, "ready", 0);
   }
 
   /** Due again, run by nobody. */

@@ -75,6 +75,8 @@ CREATE TABLE factlog_delayed(
 CREATE INDEX factlog_delayed_due ON factlog_delayed(due_ms);
 CREATE INDEX factlog_delayed_correlation ON factlog_delayed(correlation_id);
 CREATE TABLE factlog_schedule(name TEXT PRIMARY KEY, tick_ms REAL NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE factlog_entry(
+  kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(kind, name)) STRICT, WITHOUT ROWID;
 
 ALTER TABLE factlog_delivery ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE factlog_delivery ADD COLUMN woken INTEGER NOT NULL DEFAULT 0;
@@ -85,6 +87,9 @@ CREATE TABLE factlog_step(
   found TEXT NOT NULL, bytes INTEGER NOT NULL, usage TEXT, value TEXT,
   PRIMARY KEY(sub, slot, position, scope, name)) STRICT;
 CREATE INDEX factlog_step_wait ON factlog_step(kind, sub, slot, position, scope, name) WHERE state = 3;
+CREATE TABLE factlog_settled(
+  sub INTEGER NOT NULL, gen INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY(sub, gen, slot, position)) STRICT, WITHOUT ROWID;
 CREATE TABLE factlog_awaited(
   type TEXT NOT NULL, key TEXT NOT NULL, sub INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL,
   scope INTEGER NOT NULL, name TEXT NOT NULL, after INTEGER NOT NULL,

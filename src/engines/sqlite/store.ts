@@ -5,6 +5,7 @@ import { Appender } from "./append.ts";
 import { Bell } from "./bell.ts";
 import { AppendedCounts } from "./counts.ts";
 import { Database } from "./database.ts";
+import { SqliteDeltas } from "./deltas.ts";
 import { EventReader } from "./event-row.ts";
 import { parseLocation, requireGoodPlace, type Location } from "./location.ts";
 import { migrate, type Identity, type Wanted } from "./migrations.ts";
@@ -32,6 +33,7 @@ export class Store {
   readonly appender: Appender;
   readonly queue: WriteQueue;
   readonly bell: Bell;
+  readonly deltas: SqliteDeltas;
   readonly locks: SessionLocks | undefined;
   #users = 0;
   /** The first cause, after which nothing is done any more. */
@@ -47,6 +49,7 @@ export class Store {
     this.counts = new AppendedCounts(db);
     this.appender = new Appender(db, env, this.names, this.reader, this.counts, identity.slots);
     this.bell = new Bell(db, env, location);
+    this.deltas = new SqliteDeltas(env, location);
     this.locks = location.inMemory ? undefined : new SessionLocks(location.path);
     this.queue = new WriteQueue(db, env, {
       begin: () => this.appender.begin(),
@@ -94,6 +97,8 @@ export class Store {
 
   /** Reads outside a transaction of the queue: again while another process recovers the file. */
   async read<T>(look: () => T): Promise<T> {
+    // Called by a handler inside its transaction: what others have not done yet is not to be seen.
+    if (this.db.inTransaction) await Promise.resolve();
     const untilMs = this.env.monotonic() + limits.busyMaxMs;
     for (;;) {
       this.requireSound();
@@ -140,6 +145,7 @@ export class Store {
   /** Closing may fail on a disk that failed: SQLite recovers at the next opening. */
   #close(): void {
     this.bell.close();
+    this.deltas.close();
     this.locks?.close();
     try {
       this.db.close();

@@ -1,7 +1,7 @@
 import { FactlogError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Env } from "../../env.ts";
-import type { Database } from "./database.ts";
+import type { Database, Statement } from "./database.ts";
 import { isBusy, isFatal, isOfTheStore, storeError } from "./sqlite-error.ts";
 
 /** One member of a shared transaction. `run` may be called again, after a transaction that came to nothing. */
@@ -43,6 +43,8 @@ export interface TransactionHooks {
  */
 export class WriteQueue {
   readonly #db: Database;
+  readonly #savepoint: Statement;
+  readonly #release: Statement;
   readonly #env: Env;
   readonly #hooks: TransactionHooks;
   #waiting: Write[] = [];
@@ -55,8 +57,15 @@ export class WriteQueue {
 
   constructor(db: Database, env: Env, hooks: TransactionHooks) {
     this.#db = db;
+    this.#savepoint = db.prepare("SAVEPOINT member");
+    this.#release = db.prepare("RELEASE member");
     this.#env = env;
     this.#hooks = hooks;
+  }
+
+  /** Whether the open transaction is synced when it is committed. */
+  get isFull(): boolean {
+    return this.#synchronous === true;
   }
 
   submit(write: Write): void {
@@ -153,10 +162,10 @@ export class WriteQueue {
   #runOne(write: Write): void {
     if (!write.savepoint) return write.run();
     const mark = this.#hooks.mark();
-    this.#db.exec("SAVEPOINT member");
+    this.#savepoint.run();
     try {
       write.run();
-      this.#db.exec("RELEASE member");
+      this.#release.run();
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec("ROLLBACK TO member; RELEASE member");
       this.#hooks.rewind(mark);

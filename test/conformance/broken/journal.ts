@@ -54,6 +54,11 @@ const brokenSteps: readonly Broken[] = [
       }),
   },
   {
+    name: "a redrive forgets all steps or none",
+    fails: ["step: a redrive forgets the steps that it names, and no others"],
+    break: ({ ledger }) => commanding(ledger, "redrive", { before: () => ({ drop: [] }) }),
+  },
+  {
     name: "a fresh redrive keeps its scope",
     fails: ["step: steps outlive attempt, crash and redrive; a fresh redrive has none of them"],
     break: ({ ledger }) => commanding(ledger, "redrive", { before: () => ({ fresh: false }) }),

@@ -34,9 +34,35 @@ test("openLog takes the address of a database", async (t) => {
   assert.match((await log.inspect()).map(({ message }) => message).join("\n"), /PostgreSQL \d+/u);
 });
 
+test("openLog takes a pool's way to its database, and none of its connections", async (t) => {
+  const { url, schema } = await place(t);
+  const { Pool } = await loadDriver();
+  const { host, port, username, password, pathname, searchParams } = new URL(url);
+  const parts = {
+    host: host.replace(/:\d+$/u, ""),
+    port: Number(port),
+    user: username,
+    password,
+    database: pathname.slice(1),
+  };
+  for (const options of [{ connectionString: url }, { ...parts, options: searchParams.get("options") }]) {
+    const pool = new Pool({ ...options, max: 1 });
+    const taken = await pool.connect();
+    const log = await openLog(postgres({ pool, schema }));
+    const { duplicate } = await log.publish(Order({ key: "k", n: 1 }, { id: "same" }));
+    assert.equal(duplicate, "connectionString" in options ? false : true, "both lead to one log");
+    await log.close();
+    taken.release();
+    await pool.end();
+  }
+});
+
 test("addresses and options that are none", () => {
   for (const url of ["postgres:db", "http://host/db", "host/db", "postgres://a b/c"]) {
     assert.throws(() => postgres(url), { code: "INVALID_OPTION" }, url);
+  }
+  for (const options of [{}, { url: "postgres://h/d", pool: {} }, { pool: {} }, { pool: "postgres://h/d" }]) {
+    assert.throws(() => postgres(options as never), { code: "INVALID_OPTION" });
   }
   for (const schema of ["", "pg_x", "A", "a-b", 'a"b', "1a", "x".repeat(49)]) {
     assert.throws(() => postgres({ url: "postgres://h/d", schema }), { code: "INVALID_OPTION" }, schema);

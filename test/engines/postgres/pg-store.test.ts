@@ -279,7 +279,7 @@ test("the settle of a commit that never left is impossible from then on, row or 
   t.after(() => subject.close());
   const { worker, ledger, lease } = await conformance(subject);
   const source = sourceOf(pgStore(pool));
-  const transact = () => ledger.transact(worker.session, { source, run: async () => ({ lease, position: 5 }) });
+  const transact = () => ledger.transact(worker.session, { source, run: async () => [{ lease, position: 5 }] });
   const late: (() => Promise<unknown>)[] = [];
   const kept = new Set<unknown>();
   const meddle = async (send: () => Promise<unknown>, client: pg.PoolClient): Promise<unknown> => {

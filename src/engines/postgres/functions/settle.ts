@@ -5,6 +5,8 @@
  * the transactions of a process wait for nobody's commit; whatever takes a slot or a row from its session locks FOR UPDATE,
  * and waits for them. The entry is an insert; the head is locked last, and only for events.
  *
+ * A transaction that settles several deliveries calls it for one after the other, in the order of their slots.
+ *
  * An entry says `done`, or names attempts that may never be: those whose commit was sent into a connection that broke. Where
  * the entry of an attempt is not there, `void_attempt` makes it impossible, in the same row and under the same key, so
  * one of both comes first. That needs no right to end another role's backend, and holds behind a pooler.
@@ -36,11 +38,15 @@ BEGIN
     v_mine := l.session = p_session AND l.token = (c->>'token')::bigint AND l.low < v_position
       AND NOT (c->>'hadRow')::boolean;
   END IF;
-  IF v_mine IS NOT TRUE THEN RAISE EXCEPTION 'another holds this delivery now' USING ERRCODE = 'FL007'; END IF;
+  IF v_mine IS NOT TRUE THEN
+    RAISE EXCEPTION 'another holds this delivery now' USING ERRCODE = 'FL007', DETAIL = v_position;
+  END IF;
   INSERT INTO S.settled AS e (sub, gen, slot, position, done, voided) VALUES (l.sub, l.gen, l.slot, v_position, true, '{}')
     ON CONFLICT (sub, gen, slot, position) DO UPDATE SET done = true
       WHERE NOT e.done AND NOT (c->>'attempt') = ANY(e.voided);
-  IF NOT FOUND THEN RAISE EXCEPTION 'this delivery was settled before' USING ERRCODE = 'FL008'; END IF;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'this delivery was settled before' USING ERRCODE = 'FL008', DETAIL = v_position;
+  END IF;
   IF c ? 'effects' THEN
     IF p_shares AND (c->>'emits')::boolean THEN
       SELECT h.position INTO v_base FROM S.head h FOR NO KEY UPDATE;
