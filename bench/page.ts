@@ -60,6 +60,19 @@ const meanings: Readonly<Record<string, string>> = {
   listening: "drain while somebody listens on the diagnostics channel, against nobody",
   "subscriptions-10": "deliveries with 10 subscriptions in a process, against one",
   "subscriptions-100": "deliveries with 100 subscriptions in a process, against one",
+  "http-publish": "POST of one event, 100 connections; the caller is on the same machine",
+  "http-publish-bare": "the same against a bare server of Node's that parses and answers as much, and keeps nothing",
+  "http-publish-cpu": "CPU of the server for each, against the bare server",
+  "http-batch": "POST of batches of 100, 10 connections",
+  "http-batch-bare": "the same against the bare server",
+  "http-batch-cpu": "CPU of the server for each event of them, against the bare server",
+  "http-readers": "memory that 5,000 idle readers of event streams add to their server",
+  "http-readers-cpu": "its CPU meanwhile",
+  "http-fan-out-p50": "1,000 events a second to 100 readers of event streams, from `publish` to each reader, p50",
+  "http-fan-out-p99": "the same, p99",
+  "http-fan-out-rate": "events a second that were really published meanwhile",
+  "http-fan-out-cpu": "CPU of the server for each event to each reader",
+  "http-stuck": "memory that a reader that never reads adds to its server, at the most",
   "growth-publish": "publish in batches to a log of 10 million events, against 10 thousand",
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
@@ -107,22 +120,19 @@ export function newestPeersRun(): BenchRun | undefined {
   return recordedRuns().findLast(({ quick, peers }) => !quick && peers?.whole === true);
 }
 
-/** The newest run of all measures on PostgreSQL; whole runs leave none of them out where a server is here. */
-export function newestPostgresRun(): BenchRun | undefined {
-  return recordedRuns().findLast(({ quick, results: found }) => !quick && found.some(isOfPostgres));
-}
-const isOfPostgres = ({ name }: Measurement): boolean => name.startsWith("postgres/");
-
 export function writePage(): void {
-  writeFileSync(page, pageOf(newestRun(), newestPeersRun(), newestPostgresRun()));
+  writeFileSync(page, pageOf(newestRun(), newestPeersRun()));
 }
 
 /** docs/reference/performance.md. */
-export function pageOf(run: BenchRun, peersRun: BenchRun | undefined, postgresRun: BenchRun | undefined): string {
-  const apart = measuredApart(run).filter(({ one }) => !isOfPostgres(one));
-  const found = [...run.results.filter((one) => !isOfPostgres(one)), ...apart.map(({ one }) => one)];
+export function pageOf(run: BenchRun, peersRun: BenchRun | undefined): string {
+  const apart = measuredApart(run);
+  const found = [...run.results, ...apart.map(({ one }) => one)];
   const places = new Map(apart.map((each) => [placeOf(each.run), each.run]));
-  const rows = rowsOf(found);
+  const rows = Object.entries(meanings).flatMap(([name, meaning]) => {
+    const one = found.find((each) => each.name === name);
+    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
+  });
   const missed = found.filter((one) => met(one) === false).length;
   return `# Performance
 
@@ -140,35 +150,14 @@ Raw publish is the same columns and unique index, FULL, one commit for all that 
 repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
 (\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.
 
+Raw publish on PostgreSQL, whose server has the same cores, is one connection that inserts all that waits with \`unnest\`, into the same
+columns under the same keys; raw drain is a cursor over the same columns (\`bench/raw/postgres.ts\`, \`bench/measures/postgres.ts\`).
+The transaction that is held open is as old as its round, some seconds.
+[How that engine keeps the ports](../decisions/0004-postgres.md) has the reasons for what is missed there.
+
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.
-${postgresRun === undefined ? "" : postgresSection(postgresRun)}${peersRun === undefined ? "" : peersSection(peersRun)}`;
-}
-
-function rowsOf(found: readonly Measurement[]): readonly string[] {
-  return Object.entries(meanings).flatMap(([name, meaning]) => {
-    const one = found.find((each) => each.name === name);
-    return one === undefined ? [] : [`| ${meaning} | ${figureOf(one)} | ${rawOf(one)} | ${targetOf(one)} |`];
-  });
-}
-
-function postgresSection(run: BenchRun): string {
-  const found = run.results.filter(isOfPostgres);
-  return `
-## On PostgreSQL
-
-Measured with \`npm run bench -- --record --only postgres/publish-100 --only postgres/drain --only postgres/latency --only postgres/horizon\`, the server
-on the same cores. ${placeOf(run)}. ${found.filter((one) => met(one) === false).length} of ${found.filter(({ target }) => target !== null).length} targets are missed.
-
-| What | Figure | Raw, or against | Ratio and target |
-|---|---:|---:|---|
-${rowsOf(found).join("\n")}
-
-Raw publish is one connection that inserts all that waits with \`unnest\`, into the same columns under the same keys; raw drain is a
-cursor over the same columns (\`bench/raw/postgres.ts\`, \`bench/measures/postgres.ts\`). Latencies have no raw beside them: on a machine that
-others use as well they say little. The held transaction is as old as its round, some seconds, not minutes.
-[How the engine keeps the ports](../decisions/0004-postgres.md) has the reasons for what is missed.
-`;
+${peersRun === undefined ? "" : peersSection(peersRun)}`;
 }
 
 function peersSection(run: BenchRun): string {

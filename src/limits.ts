@@ -168,8 +168,8 @@ export const limits = {
   bodyBytesMax: 1_048_576,
   /** Headers of one request; their bytes are bounded by Node.js (16 KiB). */
   headersMax: 100,
-  /** Event streams open in one process. */
-  streamsMax: 1_000,
+  /** Event streams open in one process: an idle one costs some 20 KiB. */
+  streamsMax: 10_000,
   /** Frames that wait for one reader, bytes. Beyond it the reader is waited for. */
   streamBytesMax: 1_048_576,
   /** A reader that takes nothing of a full buffer for so long is cut off. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { newestPeersRun, newestPostgresRun, newestRun, pageOf } from "../../bench/page.ts";
+import { newestPeersRun, newestRun, pageOf } from "../../bench/page.ts";
 
 test("a quick measurement is one line of JSON with its raw limit beside it", () => {
   const args = ["--conditions=@factlog/source", "bench/main.ts", "--quick", "--json", "--only", "publish-100"];
@@ -17,5 +17,5 @@ test("a quick measurement is one line of JSON with its raw limit beside it", () 
 
 test("the page of figures is what the newest whole run gives", () => {
   const page = readFileSync("docs/reference/performance.md", "utf8");
-  assert.equal(page, pageOf(newestRun(), newestPeersRun(), newestPostgresRun()));
+  assert.equal(page, pageOf(newestRun(), newestPeersRun()));
 });
