@@ -80,17 +80,7 @@ export function storeError(error: unknown, location: Location): unknown {
       retryable,
       details: { store: location.shown, ...(answer === undefined ? {} : { sqlstate: answer.code }) },
     });
-  if (answer === undefined && isOfTls(error)) {
-    return make(
-      "STORE_UNREACHABLE",
-      `no trusted connection (${text}): look at sslmode and sslrootcert of the address, and name the server as its certificate does. Nothing was sent in the clear.`,
-    );
-  }
-  if (answer === undefined) {
-    return isLost(error)
-      ? make("STORE_UNREACHABLE", `no connection (${text}): is the server running and the address right?`, true)
-      : error;
-  }
+  if (answer === undefined) return withoutAnswer(error, text, make);
   switch (answer.code) {
     case "55P03":
       return make(
@@ -145,6 +135,20 @@ export function storeError(error: unknown, location: Location): unknown {
     default:
       return isLost(error) ? make("STORE_UNREACHABLE", `the connection ended (${text}).`, true) : error;
   }
+}
+
+type Make = (code: "STORE_UNREACHABLE", message: string, retryable?: boolean) => FactlogError;
+
+/** The server was not reached, or not as the address wants it. */
+function withoutAnswer(error: unknown, text: string, make: Make): unknown {
+  if (isOfTls(error)) {
+    return make(
+      "STORE_UNREACHABLE",
+      `no trusted connection (${text}): look at sslmode and sslrootcert of the address, and name the server as its certificate does. Nothing was sent in the clear.`,
+    );
+  }
+  if (!isLost(error)) return error;
+  return make("STORE_UNREACHABLE", `no connection (${text}): is the server running and the address right?`, true);
 }
 
 /** The statement that gives the right that is missing. */
