@@ -57,7 +57,7 @@ export const schemas = {
     subscriptions: listOf(
       object({
         name: text,
-        state: { enum: ["active", "stopped", "unknown-to-this-app"] },
+        state: { enum: ["active", "stopped", "replaying", "unknown-to-this-app"] },
         depth: count,
         lagMs: count,
         pending: count,

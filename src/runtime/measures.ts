@@ -9,7 +9,8 @@ import type { SharedStore } from "./store.ts";
 /** Read from what is stored when it is asked for: it moves on while no worker runs. */
 export interface SubscriptionStatus {
   readonly name: string;
-  readonly state: "active" | "stopped" | "unknown-to-this-app";
+  /** "replaying": tables of a projection that are being filled beside the live ones. */
+  readonly state: "active" | "stopped" | "replaying" | "unknown-to-this-app";
   /** Open deliveries but dead ones. */
   readonly depth: number;
   /** Age of the oldest of these. */
@@ -76,12 +77,13 @@ export class Measures {
     const subscriptions = (await ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
     const types = [...new Set(subscriptions.flatMap((each) => each.definition.types))];
     const appended = types.length === 0 ? new Map<string, number>() : (await log.count(types)).appended;
+    const filling = new Set((await ledger.projections()).flatMap((one) => (one.live ? [] : [one.sub])));
     const present = new Set(subscriptions.map(nameOf));
     for (const name of this.#samples.keys()) if (!present.has(name)) this.#samples.delete(name);
     return Promise.all(
       subscriptions.map(async (each) => ({
         sub: each.sub,
-        status: await this.#statusOf(each, pendingOf(each, appended), known),
+        status: await this.#statusOf(each, pendingOf(each, appended), known, filling.has(each.sub)),
       })),
     );
   }
@@ -89,6 +91,7 @@ export class Measures {
     subscription: SubscriptionTally,
     pending: number,
     known: ReadonlySet<string> | undefined,
+    isFilling: boolean,
   ): Promise<SubscriptionStatus> {
     const { rows, name } = subscription;
     const oldestMs = await this.#oldest.timeMs(subscription, pending);
@@ -99,8 +102,7 @@ export class Measures {
     const sample = { atMs: this.#env.monotonic(), wallMs, closed, depth, dead: rows.dead };
     return {
       name,
-      state:
-        subscription.state !== "active" ? "stopped" : known?.has(name) === false ? "unknown-to-this-app" : "active",
+      state: stateOf(subscription, known, isFilling),
       depth,
       lagMs: oldestMs === undefined ? 0 : Math.max(0, wallMs - oldestMs),
       pending,
@@ -142,6 +144,16 @@ export class Measures {
     const ended = failed + now.closed - since.closed;
     return ended <= 0 ? undefined : failed / ended;
   }
+}
+
+function stateOf(
+  { state, name }: SubscriptionTally,
+  known: ReadonlySet<string> | undefined,
+  isFilling: boolean,
+): SubscriptionStatus["state"] {
+  if (state !== "active") return "stopped";
+  if (isFilling) return "replaying";
+  return known?.has(name) === false ? "unknown-to-this-app" : "active";
 }
 
 /** Retrying rows that failed after this time; of many, estimated from the first page of them. */

@@ -50,6 +50,8 @@ export class Runner implements SlotOwner {
   readonly heldBound: HeldBound;
   /** The subscription stands still until an operator acts (`onExhausted: "stop"`), or for a newer deployment. */
   halted = false;
+  /** It fills tables that nobody looks at yet: others go before it. */
+  isRebuild = false;
   deliveries = 0;
   dead = 0;
 

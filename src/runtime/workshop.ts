@@ -3,7 +3,7 @@ import type { Logger } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { LeaseState, SlotLease } from "../engine/ledger.ts";
 import { pause } from "../env.ts";
-import { FactlogError, mayPass } from "../errors.ts";
+import { FactlogError, hasCode, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { workerStage } from "../observe/channels.ts";
 import { Alarm } from "./alarm.ts";
@@ -12,9 +12,10 @@ import { deltasOf } from "./deltas.ts";
 import { enrol } from "./enrol.ts";
 import { measuresOf } from "./measures.ts";
 import { OutboxPoll } from "./outbox.ts";
+import { isProjection, ProjectionKeeper, type ProjectionSubscription } from "./projections.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner } from "./runner.ts";
-import type { RunnerWorld } from "./runner-world.ts";
+import type { Enrolment, RunnerWorld } from "./runner-world.ts";
 import { Session, type Tenant } from "./session.ts";
 import { Signals } from "./signals.ts";
 import { Settler } from "./settle.ts";
@@ -32,6 +33,7 @@ export class Workshop {
   readonly #settler: Settler;
   readonly #suspects: SuspectTurns;
   readonly #runners = new Map<string, EnrolledRunner>();
+  readonly #keepers = new Map<string, { readonly keeper: ProjectionKeeper; readonly runners: Runner[] }>();
   readonly #alarms = new Map<string, { readonly alarm: Alarm; users: number }>();
   readonly #over = new AbortController();
   readonly clockwork: Clockwork;
@@ -84,6 +86,7 @@ export class Workshop {
       runner.abort();
     }
     for (const { alarm } of this.#alarms.values()) alarm.abandon();
+    for (const { keeper } of this.#keepers.values()) void keeper.stop();
     this.#relay?.stop();
     this.clockwork.stop();
     void this.#signals?.stop();
@@ -95,10 +98,13 @@ export class Workshop {
     this.#failure.reject(error);
   }
 
-  /** Enrols the subscriptions and begins to work on them. All or none. */
+  /**
+   * Enrols the subscriptions and begins to work on them. All or none. The list of runners is kept up to date where
+   * projections are rebuilt.
+   */
   async start(app: AppSpec, specs: readonly SubscriptionSpec[]): Promise<readonly Runner[]> {
     for (const spec of specs) {
-      if (this.#runners.has(spec.name)) {
+      if (this.#runners.has(spec.name) || this.#keepers.has(spec.name)) {
         throw new FactlogError(
           "DUPLICATE_SUBSCRIPTION",
           `${spec.name} is being worked on in this process already: stop that worker first, or name others with \`only\`.`,
@@ -108,23 +114,15 @@ export class Workshop {
     }
     const { log, ledger } = this.#store.engine;
     for (const { store } of specs) if (store !== undefined) await ledger.bind(store);
-    const enrolled: EnrolledRunner[] = [];
+    const runners: Runner[] = [];
+    const keepers = specs.filter(isProjection).map((spec) => this.#keeper(app.name, spec, runners));
     for (const spec of specs) {
-      const entry = await enrol(log, ledger, spec);
-      enrolled.push(
-        new EnrolledRunner(
-          this.#store,
-          this.#session.leaseMs,
-          new Runner(this.#world(app.name), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision }),
-        ),
-      );
+      if (!isProjection(spec)) runners.push(this.#runner(app.name, spec, await enrol(log, ledger, spec)));
     }
+    for (const keeper of keepers) await keeper.begin().catch((error: unknown) => giveUp(keepers, error));
     await this.#startRelay();
-    for (const each of enrolled) {
-      this.#runners.set(each.runner.spec.name, each);
-      this.#session.add(each);
-      each.runner.start();
-    }
+    for (const keeper of keepers) this.#keepers.set(keeper.spec.name, { keeper, runners });
+    for (const runner of runners) this.#employ(runner);
     await this.#session.round();
     // Failed while it began: what begins below would be ended by nobody.
     if (this.#failed !== undefined) await this.failure;
@@ -145,7 +143,35 @@ export class Workshop {
       this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
     }
     this.#watch(app);
-    return enrolled.map((each) => each.runner);
+    return runners;
+  }
+  #runner(source: string, spec: SubscriptionSpec, { sub, gen, revision }: Enrolment): Runner {
+    return new Runner(this.#world(source), spec, { sub, gen, revision });
+  }
+  #employ(runner: Runner): void {
+    const entry = new EnrolledRunner(this.#store, this.#session.leaseMs, runner);
+    this.#runners.set(runner.spec.name, entry);
+    this.#session.add(entry);
+    runner.start();
+  }
+  /** Its runners come and go in `runners`; those that it opens once it is known here begin at once. */
+  #keeper(source: string, spec: ProjectionSubscription, runners: Runner[]): ProjectionKeeper {
+    const world = this.#world(source);
+    const open = (one: SubscriptionSpec, enrolment: Enrolment): Runner => {
+      const runner = this.#runner(source, one, enrolment);
+      runners.push(runner);
+      if (!this.#keepers.has(spec.name)) return runner;
+      this.#employ(runner);
+      void this.#session.round();
+      return runner;
+    };
+    const shut = (runner: Runner): void => {
+      runners.splice(runners.indexOf(runner), 1);
+      runner.quiesce();
+      runner.abort();
+      this.#forget(runner);
+    };
+    return new ProjectionKeeper({ ...world, open, shut }, spec);
   }
   #world(source: string): RunnerWorld {
     return {
@@ -191,6 +217,8 @@ export class Workshop {
     const { log } = this.#store.engine;
     while (!this.#over.signal.aborted) {
       await log.wake(limits.wakeMaxMs, this.#over.signal);
+      // A log that was closed or has failed wakes at once, each time: those who would say so must have their turn.
+      await new Promise<void>((resolve) => this.#store.env.soon(resolve));
       for (const { runner } of this.#runners.values()) runner.reader.wake();
       this.#signals?.wake();
     }
@@ -206,7 +234,9 @@ export class Workshop {
     }
   }
   async #isQuiet(runners: readonly Runner[]): Promise<boolean> {
-    if (!this.#session.settledIn || !runners.every((runner) => runner.idleButProgress)) return false;
+    if (!this.#session.settledIn) return false;
+    for (const { keeper } of this.#keepersOf(runners)) if (await keeper.look()) return false;
+    if (!runners.every((runner) => runner.idleButProgress)) return false;
     if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
     if ((await this.clockwork.settle()) > 0) return false;
@@ -216,6 +246,9 @@ export class Workshop {
     for (const runner of runners) if (!(await runner.quiet())) return false;
     return runners.every((runner) => runner.idle);
   }
+  #keepersOf(runners: readonly Runner[]): readonly { readonly keeper: ProjectionKeeper }[] {
+    return [...this.#keepers.values()].filter((entry) => entry.runners === runners);
+  }
   get failed(): unknown {
     return this.#failed;
   }
@@ -223,6 +256,10 @@ export class Workshop {
   /** Stops these runners: no new work, what runs may end within the grace period, the rest is handed back uncharged. */
   async stop(app: AppSpec, runners: readonly Runner[], graceMs: number): Promise<void> {
     const { env } = this.#store;
+    for (const { keeper } of this.#keepersOf(runners)) {
+      await keeper.stop();
+      this.#keepers.delete(keeper.spec.name);
+    }
     for (const runner of runners) runner.quiesce();
     const until = env.monotonic() + graceMs;
     while (this.#failed === undefined && runners.some((runner) => runner.working > 0) && env.monotonic() < until)
@@ -276,6 +313,12 @@ export class Workshop {
   }
 }
 
+/** One of them could not begin: none goes on. */
+function giveUp(keepers: readonly ProjectionKeeper[], error: unknown): never {
+  for (const keeper of keepers) void keeper.stop();
+  throw error;
+}
+
 const partName = "workshop";
 
 /** The workshop of a store, where there is one. */
@@ -322,7 +365,10 @@ class EnrolledRunner implements Tenant {
   }
   async hold(leases: readonly SlotLease[], afterDeath: boolean): Promise<void> {
     const before = this.runner.slots.size;
-    await this.runner.hold(leases);
+    await this.runner.hold(leases).catch((error: unknown) => {
+      // A generation of a projection may be gone since its slots were taken.
+      if (!isProjection(this.runner.spec) || !hasCode(error, "NOT_FOUND")) throw error;
+    });
     const slots = this.runner.slots.size - before;
     if (afterDeath && slots > 0) workerStage.publish({ kind: "took-over", subscription: this.runner.spec.name, slots });
   }
@@ -364,13 +410,16 @@ class EnrolledRunner implements Tenant {
   #reinstate(): void {
     this.#unservedSinceMs = undefined;
     const { log, ledger } = this.#store.engine;
-    enrol(log, ledger, this.runner.spec, true).then(
+    const { spec } = this.runner;
+    const known = isProjection(spec) ? { sub: this.sub } : {};
+    enrol(log, ledger, spec, { reinstate: true, ...known }).then(
       (entry) => this.runner.enrolledAs(entry),
       (error: unknown) => this.#unlessItMayPass(error),
     );
   }
   /** A busy store is asked again after a later round. */
   #unlessItMayPass(error: unknown): void {
+    if (isProjection(this.runner.spec) && hasCode(error, "NOT_FOUND")) return;
     if (!mayPass(error)) this.runner.world.fail(error);
   }
 }

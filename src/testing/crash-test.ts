@@ -13,7 +13,7 @@ import type { NewEvent } from "../event/define.ts";
 import { limits } from "../limits.ts";
 import { crashPoint, crashPointNow, DoomedProcess, doomed } from "./crash-point.ts";
 import type { Effect } from "./fake-effect.ts";
-import { openTestLog, type TestLog } from "./test-log.ts";
+import { hasProjections, openTestLog, type TestLog } from "./test-log.ts";
 import { VirtualEnv } from "./virtual-env.ts";
 
 export interface CrashReport {
@@ -37,7 +37,8 @@ export interface CrashSubject {
   readonly effects: readonly Effect<any>[];
   /**
    * Statements that make tables of yours. Given (`[]` will do), the app runs on an SQLite file of its own, so that handlers
-   * may use `sqliteStore()` and `ctx.write`, and each row of each table counts as an effect.
+   * may use `sqliteStore()` and `ctx.write`, and each row of each table counts as an effect. An app with projections needs
+   * none of them to run there.
    */
   readonly tables?: readonly string[];
 }
@@ -96,7 +97,7 @@ interface Place extends AsyncDisposable {
   readonly engine: EngineHandle;
   count(done: Map<string, number>): void;
 }
-function placeOf({ tables }: CrashSubject): Place {
+function placeOf({ app, tables = hasProjections(appSpecOf(app)) ? [] : undefined }: CrashSubject): Place {
   if (tables === undefined) return { engine: memory(), count: () => {}, [Symbol.asyncDispose]: async () => {} };
   const folder = mkdtempSync(join(tmpdir(), "factlog-crash-"));
   const file = join(folder, "log.db");
@@ -188,11 +189,20 @@ function withoutKey(call: {
 }
 
 // ── where a process may die ──
+type Names = ReadonlyMap<string, string>;
 function watched(spec: AppSpec): AppSpec {
   return { ...spec, subscriptions: spec.subscriptions.map(watchedSubscription) };
 }
 function watchedSubscription(spec: SubscriptionSpec): SubscriptionSpec {
-  return { ...spec, handler: (event, ctx) => spec.handler(event, watchedContext(ctx)) };
+  const { projection } = spec;
+  const watch =
+    (handler: SubscriptionSpec["handler"]): SubscriptionSpec["handler"] =>
+    (event, ctx) =>
+      handler(event, watchedContext(ctx));
+  const watchedToo = projection && {
+    projection: { ...projection, handlerOn: (names: Names) => watch(projection.handlerOn(names)) },
+  };
+  return { ...spec, handler: watch(spec.handler), ...watchedToo };
 }
 function watchedContext(ctx: HandlerContext): HandlerContext {
   return new Proxy(ctx, {
@@ -237,7 +247,7 @@ function withPoints(handle: EngineHandle): EngineHandle {
       return {
         ...engine,
         log: pointed(engine.log, ["append"]),
-        ledger: pointed(engine.ledger, ["record", "command", "transact"]),
+        ledger: pointed(engine.ledger, ["record", "command", "transact", "generation"]),
       };
     },
   };
