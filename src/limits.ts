@@ -111,6 +111,12 @@ export const limits = {
   duePageRows: 256,
   /** A look for due rows that nobody announced (another process redrove one). */
   duePollMs: 1_000,
+  /** What operators have paused is looked at again after this long, in every process. */
+  pausePollMs: 500,
+  /** The first delivery of a paused key is looked at again after this long: it costs two small writes. */
+  pauseLookMs: 10_000,
+  /** Pauses in force on one log: all are looked at every time. */
+  pausesMax: 1_000,
   /** Longest wait for a hint that something was appended. */
   wakeMaxMs: 250,
   /** BEGIN is retried by the runtime for this long, then STORE_BUSY. */

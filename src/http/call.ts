@@ -60,7 +60,7 @@ export interface Route {
   readonly wholeLog?: true;
   readonly parameters: readonly Parameter[];
   /** Names of schemas.ts; "stream": server-sent events. */
-  readonly body?: "NewEvent" | "Reason" | "Nothing" | "Answer" | "Withdraw" | "NewToken" | "Revoke" | "Any";
+  readonly body?: "NewEvent" | "Reason" | "Nothing" | "Answer" | "Withdraw" | "NewToken" | "Revoke" | "Any" | "Key";
   readonly answer: SchemaName | "stream" | "metrics";
   readonly handle: (call: Call) => Promise<Response>;
 }

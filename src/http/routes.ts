@@ -2,6 +2,7 @@ import { json, type Route } from "./call.ts";
 import { openapiOf } from "./openapi.ts";
 import { operateRoutes } from "./operate.ts";
 import { incomingRoutes } from "./incoming.ts";
+import { pausingRoutes } from "./pausing.ts";
 import { publishRoutes } from "./publish.ts";
 import { readRoutes } from "./read.ts";
 import { tokenRoutes } from "./tokens.ts";
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...publishRoutes,
   ...readRoutes,
   ...operateRoutes,
+  ...pausingRoutes,
   ...waitingRoutes,
   ...tokenRoutes,
   ...incomingRoutes,

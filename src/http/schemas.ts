@@ -57,7 +57,7 @@ export const schemas = {
     subscriptions: listOf(
       object({
         name: text,
-        state: { enum: ["active", "stopped", "unknown-to-this-app"] },
+        state: { enum: ["active", "paused", "stopped", "unknown-to-this-app"] },
         depth: count,
         lagMs: count,
         pending: count,
@@ -67,6 +67,7 @@ export const schemas = {
         dead: count,
         blockedKeys: count,
         held: count,
+        pausedKeys: count,
         workers: count,
         closed: count,
         sampledAt: time,
@@ -97,6 +98,8 @@ export const schemas = {
   Redriven: object({ redriven: count, found: count }),
   Reason: { ...object({ reason: text }), additionalProperties: false },
   Discarded: object({ discarded: count, reason: text }),
+  Key: { type: "object", properties: { key: text }, additionalProperties: false },
+  Paused: object({ subscription: text, key: text, paused: { type: "boolean" } }, ["subscription", "paused"]),
   Nothing: { type: "object", additionalProperties: false },
   Approvals: object({
     approvals: listOf(

@@ -3,13 +3,14 @@ import type { Ledger, Outcomes, SubscriptionTally } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import { limits } from "../limits.ts";
 import { OldestOpen, pendingOf } from "./lag.ts";
+import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
 import { relayName } from "./relay.ts";
 import type { SharedStore } from "./store.ts";
 
 /** Read from what is stored when it is asked for: it moves on while no worker runs. */
 export interface SubscriptionStatus {
   readonly name: string;
-  readonly state: "active" | "stopped" | "unknown-to-this-app";
+  readonly state: "active" | "paused" | "stopped" | "unknown-to-this-app";
   /** Open deliveries but dead ones. */
   readonly depth: number;
   /** Age of the oldest of these. */
@@ -24,6 +25,8 @@ export interface SubscriptionStatus {
   readonly dead: number;
   readonly blockedKeys: number;
   readonly held: number;
+  /** Keys that an operator has paused. */
+  readonly pausedKeys: number;
   /** Worker processes that hold slots of it. */
   readonly workers: number;
   readonly closed: number;
@@ -56,12 +59,14 @@ interface Sample {
 export class Measures {
   readonly #env: Env;
   readonly #engine: Engine;
+  readonly #pauses: Pauses;
   readonly #oldest: OldestOpen;
   readonly #samples = new Map<string, Sample[]>();
 
-  constructor(env: Env, engine: Engine) {
+  constructor({ env, engine }: Pick<SharedStore, "env" | "engine">, pauses: Pauses) {
     this.#env = env;
     this.#engine = engine;
+    this.#pauses = pauses;
     this.#oldest = new OldestOpen(engine.log);
   }
 
@@ -74,6 +79,7 @@ export class Measures {
   ): Promise<readonly { readonly sub: number; readonly status: SubscriptionStatus }[]> {
     const { log, ledger } = this.#engine;
     const subscriptions = (await ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
+    const paused = await this.#pauses.look();
     const types = [...new Set(subscriptions.flatMap((each) => each.definition.types))];
     const appended = types.length === 0 ? new Map<string, number>() : (await log.count(types)).appended;
     const present = new Set(subscriptions.map(nameOf));
@@ -81,7 +87,7 @@ export class Measures {
     return Promise.all(
       subscriptions.map(async (each) => ({
         sub: each.sub,
-        status: await this.#statusOf(each, pendingOf(each, appended), known),
+        status: await this.#statusOf(each, pendingOf(each, appended), known, paused.get(each.sub) ?? notPaused),
       })),
     );
   }
@@ -89,6 +95,7 @@ export class Measures {
     subscription: SubscriptionTally,
     pending: number,
     known: ReadonlySet<string> | undefined,
+    paused: Paused,
   ): Promise<SubscriptionStatus> {
     const { rows, name } = subscription;
     const oldestMs = await this.#oldest.timeMs(subscription, pending);
@@ -99,8 +106,7 @@ export class Measures {
     const sample = { atMs: this.#env.monotonic(), wallMs, closed, depth, dead: rows.dead };
     return {
       name,
-      state:
-        subscription.state !== "active" ? "stopped" : known?.has(name) === false ? "unknown-to-this-app" : "active",
+      state: stateOf(subscription, known, paused),
       depth,
       lagMs: oldestMs === undefined ? 0 : Math.max(0, wallMs - oldestMs),
       pending,
@@ -110,6 +116,7 @@ export class Measures {
       dead: rows.dead,
       blockedKeys: subscription.blockedKeys,
       held: rows.held,
+      pausedKeys: paused.keys.size,
       workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
       closed,
       outcomes,
@@ -142,6 +149,16 @@ export class Measures {
     const ended = failed + now.closed - since.closed;
     return ended <= 0 ? undefined : failed / ended;
   }
+}
+
+function stateOf(
+  { state, name }: SubscriptionTally,
+  known: ReadonlySet<string> | undefined,
+  paused: Paused,
+): SubscriptionStatus["state"] {
+  if (state !== "active") return "stopped";
+  if (paused.all) return "paused";
+  return known?.has(name) === false ? "unknown-to-this-app" : "active";
 }
 
 /** Retrying rows that failed after this time; of many, estimated from the first page of them. */
@@ -182,7 +199,7 @@ const partName = "measures";
 
 /** The measures of a store, made when they are first asked for: looks of all its users in this process make its rates. */
 export function measuresOf(store: SharedStore): Measures {
-  const known = (store.parts.get(partName) as Measures | undefined) ?? new Measures(store.env, store.engine);
+  const known = (store.parts.get(partName) as Measures | undefined) ?? new Measures(store, pausesOf(store));
   store.parts.set(partName, known);
   return known;
 }

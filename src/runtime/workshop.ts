@@ -12,6 +12,7 @@ import { deltasOf } from "./deltas.ts";
 import { enrol } from "./enrol.ts";
 import { measuresOf } from "./measures.ts";
 import { OutboxPoll } from "./outbox.ts";
+import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner } from "./runner.ts";
 import type { RunnerWorld } from "./runner-world.ts";
@@ -35,6 +36,10 @@ export class Workshop {
   readonly #alarms = new Map<string, { readonly alarm: Alarm; users: number }>();
   readonly #over = new AbortController();
   readonly clockwork: Clockwork;
+  readonly #pauses: Pauses;
+  readonly #follow = (paused: ReadonlyMap<number, Paused>): void => {
+    for (const { sub, runner } of this.#runners.values()) runner.standing.pausedIs(paused.get(sub) ?? notPaused);
+  };
   #signals: Signals | undefined;
   #relay: Relay | undefined;
   #outbox: OutboxPoll | undefined;
@@ -51,6 +56,7 @@ export class Workshop {
     this.#settler = new Settler(store.env, store.engine.ledger, () => this.#session.id, fail);
     this.clockwork = new Clockwork({ env: store.env, ledger: store.engine.ledger, logger, fail });
     this.#failure.promise.catch(() => {});
+    this.#pauses = pausesOf(store);
   }
 
   /** The alerts of an app that runs here begin with its first `work` and end with its last. */
@@ -79,6 +85,7 @@ export class Workshop {
   #fail(error: unknown): void {
     if (this.#failed !== undefined) return;
     this.#failed = error;
+    this.#pauses.unfollow(this.#follow);
     for (const { runner } of this.#runners.values()) {
       runner.quiesce();
       runner.abort();
@@ -120,7 +127,10 @@ export class Workshop {
       );
     }
     await this.#startRelay();
+    const paused = await this.#pauses.look();
+    this.#pauses.follow(this.#follow, (error) => this.#fail(error));
     for (const each of enrolled) {
+      each.runner.standing.pausedIs(paused.get(each.sub) ?? notPaused);
       this.#runners.set(each.runner.spec.name, each);
       this.#session.add(each);
       each.runner.start();
@@ -257,6 +267,7 @@ export class Workshop {
   }
   async #close(runners: readonly Runner[]): Promise<void> {
     this.#store.parts.delete(partName);
+    this.#pauses.unfollow(this.#follow);
     this.#over.abort();
     this.#relay?.stop();
     this.clockwork.stop();
@@ -341,7 +352,7 @@ class EnrolledRunner implements Tenant {
     return this.runner.returnable().map((slot) => ({ lease: slot.lease, drop: () => this.runner.drop(slot) }));
   }
   heard(news: LeaseState["subscriptions"][number], served: boolean): void {
-    this.runner.stateIs(news.state);
+    this.runner.standing.stateIs(news.state);
     if (this.runner.holdsKeys) this.#boundHeld();
     if (news.revision === this.revision) {
       this.#unservedSinceMs = undefined;

@@ -43,6 +43,23 @@ async function folderWithDeadLetters(t: TestContext, poison: number): Promise<st
   return cwd;
 }
 
+test("subscription pause and resume: of all, and of a key; status shows both", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 1);
+  const run = async (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
+  assert.equal((await run("subscription", "pause", "warehouse", "--key", "o-5")).code, 0);
+  assert.match((await run("status")).stdout, /active, 1 key paused/);
+  assert.deepEqual(objectsIn((await run("subscription", "pause", "warehouse", "--json")).stdout), [
+    { log: "sqlite:factlog.db", subscription: "warehouse", paused: true },
+  ]);
+  assert.match((await run("status")).stdout, /paused, 1 key paused/);
+  assert.equal((await run("subscription", "resume", "warehouse")).code, 0);
+  assert.deepEqual(objectsIn((await run("subscription", "resume", "warehouse", "--key", "o-5", "--json")).stdout), [
+    { log: "sqlite:factlog.db", subscription: "warehouse", key: "o-5", paused: false },
+  ]);
+  assert.match((await run("status")).stdout, /warehouse +active +/);
+  assert.match((await run("subscription", "pause", "nobody")).stderr, /^NOT_FOUND /);
+});
+
 test("dead letters: list, show, redrive after confirmation, discard with a reason", async (t) => {
   const cwd = await folderWithDeadLetters(t, 3);
   const run = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
