@@ -5,6 +5,7 @@ import { incomingRoutes } from "./incoming.ts";
 import { pausingRoutes } from "./pausing.ts";
 import { publishRoutes } from "./publish.ts";
 import { readRoutes } from "./read.ts";
+import { redriveRoutes } from "./redrives.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { waitingRoutes } from "./waiting.ts";
 
@@ -25,6 +26,7 @@ export const routes: readonly Route[] = [
   ...readRoutes,
   ...operateRoutes,
   ...pausingRoutes,
+  ...redriveRoutes,
   ...waitingRoutes,
   ...tokenRoutes,
   ...incomingRoutes,

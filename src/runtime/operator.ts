@@ -16,6 +16,7 @@ import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
 import type { Measures, SubscriptionStatus } from "./measures.ts";
 import type { Pauses } from "./pauses.ts";
 import { type RedriveFrom, stepsFrom } from "./redrive-from.ts";
+import { Redrives } from "./redrives.ts";
 import { type Trace, trace } from "./trace.ts";
 
 export interface DeadLetter {
@@ -52,6 +53,8 @@ export interface DeadLetterFilter {
 
 /** What an operator may look at and do. Every act is an event in the log (`factlog.operator.*`). */
 export class Operator {
+  /** Redrives of many dead letters, as jobs that outlive who began them. */
+  readonly redrives: Redrives;
   readonly #env: Env;
   readonly #engine: Engine;
   readonly #source: string;
@@ -66,6 +69,7 @@ export class Operator {
     { measures, pauses }: { readonly measures: Measures; readonly pauses: Pauses },
     known: () => ReadonlySet<string> | undefined,
   ) {
+    this.redrives = new Redrives(env, engine, source);
     this.#env = env;
     this.#engine = engine;
     this.#source = source;

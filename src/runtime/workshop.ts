@@ -13,6 +13,7 @@ import { enrol } from "./enrol.ts";
 import { measuresOf } from "./measures.ts";
 import { OutboxPoll } from "./outbox.ts";
 import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
+import { Redriver } from "./redriver.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner } from "./runner.ts";
 import type { RunnerWorld } from "./runner-world.ts";
@@ -42,6 +43,7 @@ export class Workshop {
   };
   #signals: Signals | undefined;
   #relay: Relay | undefined;
+  #redriver: Redriver | undefined;
   #outbox: OutboxPoll | undefined;
   #waking: Promise<void> | undefined;
   #failed: unknown;
@@ -92,6 +94,7 @@ export class Workshop {
     }
     for (const { alarm } of this.#alarms.values()) alarm.abandon();
     this.#relay?.stop();
+    this.#redriver?.stop();
     this.clockwork.stop();
     void this.#signals?.stop();
     void this.#outbox?.stop();
@@ -150,12 +153,25 @@ export class Workshop {
         fail: (error) => this.#fail(error),
       });
     }
+    this.#redriver ??= new Redriver({
+      env: this.#store.env,
+      engine: this.#store.engine,
+      source: app.name,
+      mine: () => this.#firstOf(),
+      fail: (error) => this.#fail(error),
+    });
     this.clockwork.add(app.schedules.map((spec) => ({ spec, source: app.name })));
     if (log.capabilities.outbox) {
       this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
     }
     this.#watch(app);
     return enrolled.map((each) => each.runner);
+  }
+  /** Runners of subscriptions that no other living worker is the first to serve. */
+  #firstOf(): readonly Runner[] {
+    return [...this.#runners.values()]
+      .filter(({ sub, runner }) => !runner.stopping && this.#session.isFirstOf(new Set([sub])))
+      .map(({ runner }) => runner);
   }
   #world(source: string): RunnerWorld {
     return {
@@ -223,6 +239,7 @@ export class Workshop {
     if (((await this.#signals?.settle()) ?? 0) > 0) return false;
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
     if ((await this.#outbox?.empty()) === false) return false;
+    if ((await this.#redriver?.quiet()) === false) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
     return runners.every((runner) => runner.idle);
   }
@@ -270,6 +287,7 @@ export class Workshop {
     this.#pauses.unfollow(this.#follow);
     this.#over.abort();
     this.#relay?.stop();
+    this.#redriver?.stop();
     this.clockwork.stop();
     await this.#signals?.stop();
     await this.#outbox?.stop();
