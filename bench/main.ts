@@ -7,6 +7,7 @@ import { exposeCollector, type Measure, type Measurement, type Settings } from "
 import { drainMeasures } from "./measures/drain.ts";
 import { failingMeasures } from "./measures/failing.ts";
 import { growthMeasure } from "./measures/growth.ts";
+import { httpMeasures } from "./measures/http.ts";
 import { idleMeasure } from "./measures/idle.ts";
 import { latencyMeasures } from "./measures/latency.ts";
 import { listeningMeasure } from "./measures/listening.ts";
@@ -38,6 +39,7 @@ const measures: readonly Measure[] = [
   listeningMeasure,
   ...manyMeasures,
   stepsMeasure,
+  ...httpMeasures,
   growthMeasure,
   ...postgresMeasures,
 ];

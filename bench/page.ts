@@ -60,6 +60,19 @@ const meanings: Readonly<Record<string, string>> = {
   listening: "drain while somebody listens on the diagnostics channel, against nobody",
   "subscriptions-10": "deliveries with 10 subscriptions in a process, against one",
   "subscriptions-100": "deliveries with 100 subscriptions in a process, against one",
+  "http-publish": "POST of one event, 100 connections; the caller is on the same machine",
+  "http-publish-bare": "the same against a bare server of Node's that parses and answers as much, and keeps nothing",
+  "http-publish-cpu": "CPU of the server for each, against the bare server",
+  "http-batch": "POST of batches of 100, 10 connections",
+  "http-batch-bare": "the same against the bare server",
+  "http-batch-cpu": "CPU of the server for each event of them, against the bare server",
+  "http-readers": "memory that 5,000 idle readers of event streams add to their server",
+  "http-readers-cpu": "its CPU meanwhile",
+  "http-fan-out-p50": "1,000 events a second to 100 readers of event streams, from `publish` to each reader, p50",
+  "http-fan-out-p99": "the same, p99",
+  "http-fan-out-rate": "events a second that were really published meanwhile",
+  "http-fan-out-cpu": "CPU of the server for each event to each reader",
+  "http-stuck": "memory that a reader that never reads adds to its server, at the most",
   "growth-publish": "publish in batches to a log of 10 million events, against 10 thousand",
   "growth-drain": "drain at the end of a log of 10 million events, against 10 thousand",
   "growth-status": "`status` at 10 million events",
@@ -73,6 +86,7 @@ const meanings: Readonly<Record<string, string>> = {
   "postgres/drain": "PostgreSQL 18: drain a backlog, against a bare cursor",
   "postgres/latency-p50": "PostgreSQL 18: publish to handler in another process, p50",
   "postgres/latency-p99": "the same, p99",
+  "postgres/horizon": "PostgreSQL 18: publish and handle while a writer and a snapshot are held open, against none",
 };
 
 function recordedRuns(): BenchRun[] {
@@ -135,6 +149,11 @@ ${[...places].map(([place, { results: own }]) => `\nMeasured apart, on ${place}:
 Raw publish is the same columns and unique index, FULL, one commit for all that waits, without validation or answers to
 repeats (\`bench/raw/log.ts\`). Raw drain reads the same columns, verifies the same checksum and parses
 (\`bench/raw/drain.ts\`). [What was tried for speed](../decisions/0002-speed.md) has the reasons for what is missed.
+
+Raw publish on PostgreSQL, whose server has the same cores, is one connection that inserts all that waits with \`unnest\`, into the same
+columns under the same keys; raw drain is a cursor over the same columns (\`bench/raw/postgres.ts\`, \`bench/measures/postgres.ts\`).
+The transaction that is held open is as old as its round, some seconds.
+[How that engine keeps the ports](../decisions/0004-postgres.md) has the reasons for what is missed there.
 
 \`npm run bench\` repeats all of it; \`--only NAME\` one measure (\`publish-100\`, \`drain\`, \`growth\` and so on),
 \`--quick\` a short form, \`--json\` a line for each.

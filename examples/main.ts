@@ -54,7 +54,7 @@ async function play(flags: Flags): Promise<Summary | undefined> {
   return { ...shop, ...facts, ok: shop.ok && ok, faults };
 }
 
-const kills = 12;
+const kills = 8;
 async function chaos({ engine, keep, json }: Flags): Promise<ChaosSummary | undefined> {
   const narrator = new Narrator(json ? process.stderr : process.stdout);
   const over = new AbortController();

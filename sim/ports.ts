@@ -1,4 +1,5 @@
 import type { Journal } from "../src/engine/journal.ts";
+import type { Projections } from "../src/engine/projections.ts";
 import type { Register } from "../src/engine/register.ts";
 import type { Timetable } from "../src/engine/timetable.ts";
 import type { Engine, EngineHandle } from "../src/engine/engine.ts";
@@ -66,7 +67,7 @@ class Line {
   }
 
   call<T>(
-    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable | keyof Journal | keyof Register,
+    verb: Verb | "command" | "tally" | "outbox" | keyof Timetable | keyof Journal | keyof Projections | keyof Register,
     act: () => Promise<T>,
     seen?: (result: T) => void,
   ): Promise<T> {
@@ -219,6 +220,10 @@ function wrapLedger(ledger: Ledger, line: Line): Ledger {
     states: (sub, keys) => line.call("states", () => ledger.states(sub, keys)),
     outbox: (limit) => line.call("outbox", () => ledger.outbox(limit)),
     command: (command) => line.call("command", () => ledger.command(command)),
+    projections: () => line.call("projections", () => ledger.projections()),
+    tableName: (table, generation, within) => ledger.tableName(table, generation, within),
+    generation: (act) => line.call("generation", () => ledger.generation(act)),
+    query: (statement) => line.call("query", () => ledger.query(statement)),
     tally: () => line.call("tally", () => ledger.tally()),
     close: () => ledger.close(),
   };

@@ -13,6 +13,13 @@ export type {
 } from "./app/context.ts";
 export { defineSchedule, type Missed, type Schedule, type ScheduleOptions } from "./app/schedule.ts";
 export type { Approval, ApprovalRequest, Jsonified, StepContext, StepOptions, WaitForOptions } from "./app/steps.ts";
+export {
+  defineProjection,
+  type Projection,
+  type ProjectionContext,
+  type ProjectionOptions,
+  type Tables,
+} from "./app/projection.ts";
 export { sql, type Statement } from "./app/sql.ts";
 export type { HandlerResult, Store, TxOf } from "./app/store.ts";
 export {
@@ -56,6 +63,7 @@ export type { SubscriptionStatus } from "./runtime/measures.ts";
 export type { DeadLetter, DeadLetterFilter, DelayedFact, Operator } from "./runtime/operator.ts";
 export type { RedriveEffect, RedriveJob, RedriveJobOptions, RedrivePlan, Redrives } from "./runtime/redrives.ts";
 export type { Page, PageOptions } from "./runtime/page.ts";
+export type { ProjectionStatus } from "./runtime/rebuild.ts";
 export type { ReadOptions } from "./runtime/read.ts";
 export { run, type RunOptions } from "./runtime/run.ts";
 export { currentStep } from "./runtime/steps.ts";

@@ -13,6 +13,22 @@ export const limits = {
   keyBytesMax: 512,
   /** Names of event types, subscriptions, apps, sources: characters. */
   nameLengthMax: 200,
+  /** Names of a projection's tables, characters: with the number of a generation they fit into PostgreSQL's 63. */
+  tableNameMax: 48,
+  /** A rebuild is looked after so often: whether it was asked for, how far it has come. */
+  rebuildPollMs: 500,
+  /** When the live tables stand still for the views to change over: how often it is looked whether the others are there. */
+  cutOverPollMs: 10,
+  /** The live tables stand still, for a change-over, when the others are at most so many positions behind. */
+  cutOverLagMax: 2_000,
+  /** After this the live tables go on, and the change-over is tried again. */
+  frozenMaxMs: 2_000,
+  /** Between two pages of a rebuild: at least, and in shares of what the page has taken. */
+  rebuildPauseMs: 1,
+  rebuildPauseShare: 1,
+  /** `caughtUp` looks again after this long; the wait doubles up to the other. */
+  caughtUpFirstMs: 1,
+  caughtUpMaxMs: 25,
   /** All attributes but data together, UTF-8 bytes. */
   attributesBytesMax: 16_384,
   /** Events of one `publishAll`: it is one transaction. */
@@ -125,6 +141,8 @@ export const limits = {
   redriveKeysMax: 256,
   /** A worker looks for redrive jobs so often; at one that goes on, and at one that waits for its deliveries. */
   redriveLookMs: 500,
+  /** Of one turn of a job, so that a cancelled one ends soon. */
+  redriveTurnMax: 32,
   redriveTurnMs: 5,
   redriveWaitMs: 50,
   /** Longest wait for a hint that something was appended. */
@@ -184,8 +202,8 @@ export const limits = {
   bodyBytesMax: 1_048_576,
   /** Headers of one request; their bytes are bounded by Node.js (16 KiB). */
   headersMax: 100,
-  /** Event streams open in one process. */
-  streamsMax: 1_000,
+  /** Event streams open in one process: an idle one costs some 20 KiB. */
+  streamsMax: 10_000,
   /** Frames that wait for one reader, bytes. Beyond it the reader is waited for. */
   streamBytesMax: 1_048_576,
   /** A reader that takes nothing of a full buffer for so long is cut off. */

@@ -37,7 +37,7 @@ const rows: readonly (readonly Layer[])[] = [
   ],
   [{ name: "index" }],
   [
-    { name: "testing", not: engines.filter((name) => name !== "engines/memory") },
+    { name: "testing", not: engines.filter((name) => name !== "engines/memory" && name !== "engines/sqlite") },
     { name: "conformance", not: engines.filter((name) => name !== "engines/memory") },
     { name: "outbox", not: engines.filter((name) => name !== "engines/postgres") },
     { name: "http", only: ["errors", "limits", "env", "webhook", "event", "app", "index"] },

@@ -31,6 +31,7 @@ export const postgresMeasures: readonly Measure[] = hasServer
       { name: "postgres/publish-100", run: publish },
       { name: "postgres/drain", run: drain },
       { name: "postgres/latency", run: latency },
+      { name: "postgres/horizon", run: horizon },
     ]
   : [];
 
@@ -135,4 +136,38 @@ async function latency(settings: Settings): Promise<readonly Measurement[]> {
     { name: "postgres/latency-p50", value: quantile(warm, 0.5), target: 3, ...line },
     { name: "postgres/latency-p99", value: quantile(warm, 0.99), target: null, ...line },
   ];
+}
+
+/** Published and handled while vacuum can clean nothing, since a writer and a snapshot are held open; against none. */
+async function horizon(settings: Settings): Promise<readonly Measurement[]> {
+  const count = settings.size(6_000, 1_500);
+  const orders = makeOrders(count);
+  const work = async (): Promise<number> => {
+    const log = await openLog(await freshUrl());
+    const all = Promise.withResolvers<void>();
+    let handled = 0;
+    const subscription = defineSubscription("handled", { on: OrderPlaced, from: "beginning" }, async () => {
+      if (++handled === count) all.resolve();
+    });
+    const worker = await log.work(defineApp({ name: "bench", subscriptions: [subscription] }));
+    const rate = await perSecond(count, async () => {
+      await pipelined(count, 20, (i) => log.publish(OrderPlaced(orders[i]!)));
+      await all.promise;
+    });
+    await worker.stop();
+    await log.close();
+    return rate;
+  };
+  const held = async (): Promise<number> => {
+    const holder = new pg.Client({ connectionString: await server() });
+    await holder.connect();
+    await holder.query(
+      "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id(); SELECT 1 FROM pg_class LIMIT 1",
+    );
+    const rate = await work();
+    await holder.end();
+    return rate;
+  };
+  const result = await interleaved(settings.size(5, 3), held, work);
+  return [{ name: "postgres/horizon", unit: "events/s", target: 0.9, better: "higher", ...result }];
 }

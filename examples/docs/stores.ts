@@ -65,6 +65,6 @@ for (const subscription of [warehouse, withDrizzle, withKysely]) {
 }
 
 // Output:
-// an SQLite ledger settles in no transaction of pgStore: use ctx.write, which commits with the settle, or a PostgreSQL log.
-// an SQLite ledger settles in no transaction of drizzleStore: use ctx.write, which commits with the settle, or a PostgreSQL log.
-// an SQLite ledger settles in no transaction of kyselyStore: use ctx.write, which commits with the settle, or a PostgreSQL log.
+// pgStore is a store of another database than the log's, which is an SQLite file: use sqliteStore(), whose tables lie in that file, or ctx.write; or put the log into that database (openLog("postgres://...")).
+// drizzleStore is a store of another database than the log's, which is an SQLite file: use sqliteStore(), whose tables lie in that file, or ctx.write; or put the log into that database (openLog("postgres://...")).
+// kyselyStore is a store of another database than the log's, which is an SQLite file: use sqliteStore(), whose tables lie in that file, or ctx.write; or put the log into that database (openLog("postgres://...")).

@@ -35,6 +35,14 @@ export function researchApp(
     return found;
   };
 
+  /** A run that starts again need not look for the ends of sentences again. */
+  const known = new Map<string, readonly string[]>();
+  const sectionsIn = (documentId: string): readonly string[] => {
+    const sections = known.get(documentId) ?? sectionsOf(text(documentId));
+    known.set(documentId, sections);
+    return sections;
+  };
+
   const validate = defineSubscription(
     "validate",
     { on: AnalysisRequested, from: "beginning", emits: [AnalysisValidated, AnalysisRejected] },
@@ -63,7 +71,7 @@ export function researchApp(
     },
     async ({ data }, agent) => {
       const { documentId, question } = data;
-      const sections = sectionsOf(text(documentId));
+      const sections = sectionsIn(documentId);
       const quotes: string[] = [];
       for (const [n, section] of sections.entries()) {
         const { text: found } = await agent.generate({ prompt: askFor(3, question, section) });

@@ -4,6 +4,8 @@
  *     web -> OrderPlaced -+-> payment   -> PaymentCaptured -+
  *                         +-> warehouse -> StockReserved   -+-> shipping -> OrderShipped -> notification
  *                         +-> loyalty
+ *                         +-> sales (a projection: what was sold on each day)
+ *                         +-> expiry    -> PaymentDue, a day later -> OrderExpired, if nobody has paid
  *
  * A handler may run more than once; what it does happens once:
  * - the next fact (`ctx.emit`), rows in the shop's own tables (`ctx.write`) and `ctx.state` are committed together with the
@@ -12,8 +14,9 @@
  */
 import { defineApp, defineSubscription, sql } from "factlog";
 import { z } from "zod";
-import { OrderPlaced, OrderShipped, PaymentCaptured, StockReserved } from "./events.ts";
+import { OrderExpired, OrderPlaced, OrderShipped, PaymentCaptured, PaymentDue, StockReserved } from "./events.ts";
 import { bank, carrier, depot, post } from "./outside.ts";
+import { sales } from "./sales.ts";
 
 /** A new reader of this log starts with the first fact, even if the web was quicker to start. */
 const from = "beginning";
@@ -87,5 +90,26 @@ const loyalty = defineSubscription(
   },
 );
 
-const shop = defineApp({ name: "shop", subscriptions: [payment, warehouse, shipping, notification, loyalty] });
+/** A payment that is not captured within a day: facts and a state, so that what waits costs a row and nothing else. */
+const expiry = defineSubscription(
+  "expiry",
+  {
+    on: [OrderPlaced, PaymentCaptured, PaymentDue],
+    emits: [PaymentDue, OrderExpired],
+    from,
+    state: { schema: z.enum(["open", "paid"]), initial: "open" },
+  },
+  (event, ctx) => {
+    const { orderId } = event.data;
+    if (OrderPlaced.is(event)) return ctx.emit(PaymentDue({ orderId }), { after: "24h" });
+    if (PaymentCaptured.is(event)) return ctx.state.set("paid");
+    if (ctx.state.get() === "open") ctx.emit(OrderExpired({ orderId }));
+    ctx.state.delete();
+  },
+);
+
+const shop = defineApp({
+  name: "shop",
+  subscriptions: [payment, warehouse, shipping, notification, loyalty, sales, expiry],
+});
 export default shop;

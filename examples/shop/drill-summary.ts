@@ -20,10 +20,12 @@ export interface DrillSummary extends Summary {
   /** Customers whose orders were being served at one moment: each is a key. */
   readonly maxKeysInFlight: number;
   readonly poison: Story["poison"];
+  /** How often the tables of the sales projection were made. */
+  readonly salesGeneration: number;
   readonly forecast: { readonly facts: number; readonly distinct: number; readonly same: boolean };
 }
 
-export function withStory(summary: Summary, story: Story, { calls, tables, orders }: Evidence): DrillSummary {
+export function withStory(summary: Summary, story: Story, { calls, tables, sales, orders }: Evidence): DrillSummary {
   const seen = tables.forecast.map((row) => row.eventId);
   const inLog = new Set(orders);
   const kills = story.kills.map((kill) => ({ ...kill, redelivered: redelivered(kill.pid, calls) }));
@@ -48,6 +50,7 @@ export function withStory(summary: Summary, story: Story, { calls, tables, order
       poison.dead === poison.expected && poison.redriven === poison.dead,
       `${poison.dead} of ${poison.expected} poison orders died, ${poison.redriven} were redriven`,
     ],
+    [sales.generation === 2, `the sales are of generation ${sales.generation}`],
     [
       forecast.same,
       `the forecast saw ${forecast.facts} facts, ${forecast.distinct} different ones, of ${orders.length}`,
@@ -61,6 +64,7 @@ export function withStory(summary: Summary, story: Story, { calls, tables, order
     shareByPid,
     maxKeysInFlight,
     poison,
+    salesGeneration: sales.generation,
     forecast,
   };
   return { ...summary, ...more, ok: faults.length === 0, faults };

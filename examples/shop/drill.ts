@@ -18,8 +18,8 @@ const ordersPerKillMax = 500;
 
 /** Two processes share the work of the shop, one is the warehouse. */
 export const roles = {
-  "worker-1": ["payment", "shipping", "notification", "loyalty"],
-  "worker-2": ["payment", "shipping", "notification", "loyalty"],
+  "worker-1": ["payment", "shipping", "notification", "loyalty", "sales", "expiry"],
+  "worker-2": ["payment", "shipping", "notification", "loyalty", "sales", "expiry"],
   warehouse: ["warehouse"],
 } as const;
 export type Role = keyof typeof roles;
@@ -140,8 +140,11 @@ export class Drill {
   async #attachTheForecast(): Promise<void> {
     this.#say(`another team attaches a forecast to the history, while customers go on buying`);
     this.#stage.crew.start("forecast", "worker.ts", ["--app", "forecast"]);
+    const generation = await this.#stage.log.operator.rebuild("sales");
     await this.#publishTo(1);
+    await this.#stage.shows("sales", generation);
     await this.#stage.settled([...shop.subscriptionNames, ...forecast.subscriptionNames]);
+    this.#say(`       and the sales were added up anew beside those that were shown; now the new tables are`);
     this.#say(`       the forecast has seen all ${n(this.#placed)} orders; the shop has not noticed`);
   }
 

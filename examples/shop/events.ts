@@ -27,3 +27,8 @@ const ofOrder = { schema: z.object({ orderId: z.string() }), key: (data: { order
 export const PaymentCaptured = defineEvent("PaymentCaptured", ofOrder);
 export const StockReserved = defineEvent("StockReserved", ofOrder);
 export const OrderShipped = defineEvent("OrderShipped", ofOrder);
+
+/** The time that a customer has to pay is over, whether he has or not. */
+export const PaymentDue = defineEvent("PaymentDue", ofOrder);
+/** Nobody has paid in time. */
+export const OrderExpired = defineEvent("OrderExpired", ofOrder);

@@ -6,7 +6,7 @@ import { type DrillSummary, repeatedCallsMax, withStory } from "./drill-summary.
 import { gather } from "./evidence.ts";
 import { type Input, InputError, readInput } from "./input.ts";
 import { n, Narrator } from "./narrator.ts";
-import { expectedTotals } from "./oracle.ts";
+import { expectedOf } from "./oracle.ts";
 import { keepSelling, runShop } from "./run-shop.ts";
 import { Stage } from "./stage.ts";
 import { type Run, summarise, type Summary } from "./summary.ts";
@@ -81,11 +81,13 @@ async function playDrill(stage: Stage, input: Input, narrator: Narrator): Promis
 async function endOf(stage: Stage, input: Input, narrator: Narrator): Promise<Omit<Run, "repeatedCallsMax">> {
   const { seconds } = narrator;
   await stage.endProcesses();
+  const { totals, days } = await expectedOf(input.path);
   narrator.say("now to what the receiver wrote down, and what the input says should be there:");
   return {
     evidence: await gather(stage),
     purchases: input.purchases,
-    expected: await expectedTotals(input.path),
+    expected: totals,
+    days,
     seconds,
   };
 }

@@ -73,6 +73,14 @@ export class Stage {
       (await this.log.operator.status()).some((each) => each.name === name && each.workers === processes),
     );
   }
+  /** Resolves when the views of a projection show this generation of its tables. */
+  shows(name: string, generation: number): Promise<void> {
+    return this.#until(async () =>
+      (await this.log.operator.projections()).some(
+        (each) => each.name === name && each.generation === generation && each.state === "live",
+      ),
+    );
+  }
   async statusOf(name: string): Promise<SubscriptionStatus> {
     const status = (await this.log.operator.status()).find((each) => each.name === name);
     if (status === undefined) throw new Error(`nobody has started ${name} yet`);

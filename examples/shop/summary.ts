@@ -1,8 +1,8 @@
 /** What really happened, compared with what was to happen. */
 import { type Call, effects, firstOf, nameOf } from "./calls.ts";
-import type { Evidence } from "./evidence.ts";
+import type { Evidence, Sales } from "./evidence.ts";
 import type { Purchase } from "./input.ts";
-import type { Totals } from "./oracle.ts";
+import type { Days, Totals } from "./oracle.ts";
 import { orderViolations } from "./order.ts";
 
 export interface Summary {
@@ -21,7 +21,11 @@ export interface Summary {
   readonly repeatedCallsMax: number;
   /** Effects that a purchase should have had and has not. */
   readonly lost: number;
-  /** Effects of a purchase under a second key, and second rows of a purchase in the shop's own tables. */
+  /** Days whose purchases, CDs and cents in the sales projection are the input's. */
+  readonly dailyTotals: number;
+  /** All of them are, and there is no other day. */
+  readonly dailyTotalsExact: boolean;
+  /** Effects of a purchase under a second key, and second rows of a purchase in the shop's own and the projection's tables. */
   readonly duplicateEffects: number;
   /** Effects that did not come in the order of the facts of their key. */
   readonly orderViolations: number;
@@ -42,15 +46,17 @@ export interface Run {
   readonly evidence: Evidence;
   readonly purchases: readonly Purchase[];
   readonly expected: Totals;
+  readonly days: Days;
   /** Calls that may have been repeated, because their caller was killed. */
   readonly repeatedCallsMax: number;
   readonly seconds: number;
 }
 
-export function summarise({ evidence, purchases, expected, repeatedCallsMax, seconds }: Run): Summary {
-  const { calls, tables, events, deliveries, dead, complaints } = evidence;
+export function summarise({ evidence, purchases, expected, days, repeatedCallsMax, seconds }: Run): Summary {
+  const { calls, tables, sales, events, deliveries, dead, complaints } = evidence;
   const served = firstOf(calls, (call) => call.key);
   const totals = totalsOf(served);
+  const dailyTotals = exactDays(sales, days);
   const facts = {
     events,
     deliveries,
@@ -58,8 +64,13 @@ export function summarise({ evidence, purchases, expected, repeatedCallsMax, sec
     repeatedCalls: calls.length - served.length,
     repeatedCallsMax,
     lost: lost(evidence, purchases),
+    dailyTotals,
+    dailyTotalsExact: dailyTotals === days.size && sales.days.length === days.size,
     duplicateEffects:
-      repeats(served.map(nameOf)) + repeats(tables.loyalty.map(orderOf)) + repeats(tables.letters.map(orderOf)),
+      repeats(served.map(nameOf)) +
+      repeats(tables.loyalty.map(orderOf)) +
+      repeats(tables.letters.map(orderOf)) +
+      repeats(sales.orders.map(orderOf)),
     orderViolations: orderViolations(evidence, purchases),
     dead,
     conservation: complaints.length === 0,
@@ -82,6 +93,7 @@ function faultsOf(facts: Omit<Summary, "ok" | "faults">): string[] {
     ...notZero.map((name) => `${name} is ${facts[name]}, not 0`),
     ...notAsInput.map((name) => `${name} is ${facts[name]}, the input has ${expected[name]}`),
   ];
+  if (!facts.dailyTotalsExact) faults.push(`dailyTotals: only ${facts.dailyTotals} days are as in the input`);
   if (repeatedCalls > repeatedCallsMax) faults.push(`repeatedCalls is ${repeatedCalls}, more than ${repeatedCallsMax}`);
   const eventsExpected = expected.purchases * factsPerOrder;
   if (events !== eventsExpected) faults.push(`events is ${events}, not ${eventsExpected}`);
@@ -93,14 +105,22 @@ const factsPerOrder = 4;
 const orderOf = (row: { readonly orderId: string }): string => row.orderId;
 const repeats = (names: readonly string[]): number => names.length - new Set(names).size;
 
-function lost({ calls, tables }: Evidence, purchases: readonly Purchase[]): number {
+/** Days that are as they should be. */
+const exactDays = (sales: Sales, days: Days): number =>
+  sales.days.filter(({ day, purchases, cds, cents }) => {
+    const due = days.get(day);
+    return due?.purchases === purchases && due.cds === cds && due.cents === cents;
+  }).length;
+
+function lost({ calls, tables, sales }: Evidence, purchases: readonly Purchase[]): number {
   const done = new Set([
     ...calls.map(nameOf),
     ...tables.loyalty.map((row) => `loyalty ${row.orderId}`),
     ...tables.letters.map((row) => `letters ${row.orderId}`),
+    ...sales.orders.map((row) => `sales ${row.orderId}`),
   ]);
   const due = purchases.flatMap(({ orderId }) =>
-    [...effects, "loyalty", "letters"].map((name) => `${name} ${orderId}`),
+    [...effects, "loyalty", "letters", "sales"].map((name) => `${name} ${orderId}`),
   );
   return due.filter((name) => !done.has(name)).length;
 }

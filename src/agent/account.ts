@@ -3,6 +3,7 @@ import { NonRetryable } from "../app/verdicts.ts";
 import { FactlogError } from "../errors.ts";
 import type { Steps } from "../runtime/steps.ts";
 import { type Mark, breaches, type ResolvedBudget } from "./budget.ts";
+import { DayAccount, dayOf, endOfDay } from "./day-account.ts";
 import { nothing, plus, type Spent, type Usage } from "./usage.ts";
 
 interface Entry {
@@ -18,6 +19,8 @@ export class Account {
   readonly #steps: Steps;
   readonly #entries = new Map<string, Entry>();
   readonly #named = new Map<string, number>();
+  /** Calls that have reserved some of a day's budget, and how they give it back. */
+  readonly #reserved = new Map<string, (spent: Spent) => Promise<void>>();
   #loaded: Promise<void> | undefined;
   #gate: Promise<void> = Promise.resolve();
   #granted: Mark | undefined;
@@ -59,10 +62,7 @@ export class Account {
   }
 
   get usage(): Usage {
-    const { calls, inputTokens, outputTokens, usd, unpriced, ms } = this.#mark();
-    // Sums of prices without what floating point adds to them.
-    const dollars = Math.round(usd * 1e9) / 1e9;
-    return { calls, inputTokens, outputTokens, usd: unpriced > 0 ? "unknown" : dollars, wallMs: Math.round(ms) };
+    return usageOf(this.#mark());
   }
   #mark(): Mark {
     const entries = [...this.#entries.values()];
@@ -75,13 +75,49 @@ export class Account {
     await this.load();
     if (this.#entries.get(step)?.done === true) return;
     const turn = this.#gate.then(async () => {
-      if (budget !== undefined) await this.#ask(ctx, budget);
+      if (budget?.given.per === "day") await this.#reserve(ctx, budget, step);
+      else if (budget !== undefined) await this.#ask(ctx, budget);
       const entry = this.#entries.get(step) ?? fresh;
       this.#entries.set(step, { ...entry, calls: entry.calls + 1 });
     });
     this.#gate = turn.catch(() => {});
     await turn;
   }
+  /** Of a day: what is used up is asked about until the day ends, and then it is another day. */
+  async #reserve(ctx: HandlerContext, budget: ResolvedBudget, step: string): Promise<void> {
+    const { env, subscription, register } = this.#steps.host;
+    const account = new DayAccount(register, subscription, this.name);
+    for (;;) {
+      const day = dayOf(env.now());
+      const reserved = await account.reserve(day, budget);
+      if (reserved.over === undefined) {
+        const { estimate } = reserved;
+        this.#reserved.set(step, (spent) => account.correct(day, estimate, spent));
+        return;
+      }
+      const { over, used } = reserved;
+      const usage = usageOf(used);
+      const answer = await ctx.approval(`${this.name}.budget.${day}`, {
+        summary: `${subscription} has used up its budget of ${day} (${over.join(", ")}): ${told(usage)}. The same amount again?`,
+        details: { used: usage, budget: budget.given, over },
+        timeout: Math.max(1, endOfDay(day) - env.now()),
+      });
+      if (answer.approved) await ctx.step(`${this.name}.budget.${day}.granted`, () => account.grant(day));
+      else if (answer.reason === "rejected") throw this.#rejected(answer.by);
+    }
+  }
+  /** A call is over, whatever became of it: what it used takes the place of what it had reserved. */
+  async settle(step: string, spent: Spent): Promise<void> {
+    const correct = this.#reserved.get(step);
+    this.#reserved.delete(step);
+    await correct?.(spent);
+  }
+  #rejected(answeredBy: string | undefined): NonRetryable {
+    const by = answeredBy === undefined ? "" : ` by ${answeredBy}`;
+    const message = `${this.name}: going on beyond its budget was rejected${by}.`;
+    return new NonRetryable(message, { cause: new FactlogError("BUDGET_EXCEEDED", message) });
+  }
+
   /** Questions come in the same order in every run: each is about more than the one before. */
   async #ask(ctx: HandlerContext, budget: ResolvedBudget): Promise<void> {
     for (;;) {
@@ -91,14 +127,16 @@ export class Account {
         summary: `${this.name} has used up its budget (${over.join(", ")}): ${told(this.usage)}. The same amount again?`,
         details: { used: this.usage, budget: budget.given, over },
       });
-      if (!answer.approved) {
-        const by = answer.by === undefined ? "" : ` by ${answer.by}`;
-        const message = `${this.name}: going on beyond its budget was rejected${by}.`;
-        throw new NonRetryable(message, { cause: new FactlogError("BUDGET_EXCEEDED", message) });
-      }
+      if (!answer.approved) throw this.#rejected(answer.by);
       this.#granted = (await ctx.step(`${this.name}.budget.granted`, () => this.#mark())) as Mark;
     }
   }
+}
+
+function usageOf({ calls, inputTokens, outputTokens, usd, unpriced, ms }: Mark): Usage {
+  // Sums of prices without what floating point adds to them.
+  const dollars = Math.round(usd * 1e9) / 1e9;
+  return { calls, inputTokens, outputTokens, usd: unpriced > 0 ? "unknown" : dollars, wallMs: Math.round(ms) };
 }
 
 function told({ calls, inputTokens, outputTokens, usd, wallMs }: Usage): string {

@@ -3,8 +3,8 @@ import { FactlogError } from "../errors.ts";
 import type { Price, Spent } from "./usage.ts";
 
 /**
- * What a delivery may use before a person is asked. Looked at before each model call: the call that goes beyond it is
- * still made. An approval gives the same amount again, and at least one call.
+ * What a delivery, or all deliveries of the subscription on one day, may use before a person is asked. Looked at before each
+ * model call: the call that goes beyond it is still made. An approval gives the same amount again, and at least one call.
  */
 export interface Budget {
   readonly tokens?: number;
@@ -14,7 +14,11 @@ export interface Budget {
   readonly steps?: number;
   /** Time spent in model and tool calls; waiting is not counted. */
   readonly wall?: Duration;
-  readonly per?: "delivery";
+  /**
+   * Default "delivery". "day": of the subscription, by UTC, over all processes; model calls alone count. Whoever waits for more goes
+   * on with the next day's.
+   */
+  readonly per?: "delivery" | "day";
 }
 
 export interface ResolvedBudget {
@@ -32,8 +36,8 @@ export function resolveBudget(budget: Budget, price: Price | undefined, modelId:
     if (amount === undefined || (typeof amount === "number" && amount >= 0)) continue;
     throw new FactlogError("INVALID_OPTION", `budget.${name} is ${String(amount)}: give a number of 0 or more.`);
   }
-  if (per !== "delivery") {
-    throw new FactlogError("INVALID_OPTION", `budget.per is ${String(per)}: a budget is per "delivery".`);
+  if (per !== "delivery" && per !== "day") {
+    throw new FactlogError("INVALID_OPTION", `budget.per is ${String(per)}: a budget is per "delivery" or per "day".`);
   }
   if (usd !== undefined && price === undefined) {
     throw new FactlogError(

@@ -102,11 +102,14 @@ class ModelCall {
     const steps = stepsOf(this.#ctx);
     const { env } = steps.host;
     let beganMs = env.monotonic();
+    let used = nothing;
     const inner: InnerStepOptions = {
       ...this.#options.step,
       usage: (value) => {
         const spent = value === undefined ? nothing : spentOn(told(value), this.#options.price);
-        return this.#account.spend(this.#step, plus(spent, { ...nothing, ms: env.monotonic() - beganMs }));
+        const all = plus(spent, { ...nothing, ms: env.monotonic() - beganMs });
+        used = plus(used, all);
+        return this.#account.spend(this.#step, all);
       },
     };
     try {
@@ -125,6 +128,8 @@ class ModelCall {
       );
     } catch (error) {
       throw APICallError.isInstance(error) && error.isRetryable ? final(error) : error;
+    } finally {
+      await this.#account.settle(this.#step, used);
     }
   }
 }

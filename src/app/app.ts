@@ -120,6 +120,19 @@ function requireDistinct(app: string, subscriptions: readonly SubscriptionSpec[]
     }
     names.add(name);
   }
+  requireDistinctTables(app, subscriptions);
+}
+
+function requireDistinctTables(app: string, subscriptions: readonly SubscriptionSpec[]): void {
+  const owners = new Map<string, string>();
+  for (const { name, projection } of subscriptions) {
+    for (const table of projection?.tables ?? []) {
+      const owner = owners.get(table);
+      if (owner !== undefined)
+        throw refusal(app, `the projections ${owner} and ${name} both declare the table ${table}: rename one of them.`);
+      owners.set(table, name);
+    }
+  }
 }
 
 function eventsByType(app: string, definitions: readonly EventDefinition[]): ReadonlyMap<string, EventDefinition> {

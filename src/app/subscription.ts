@@ -17,6 +17,7 @@ import { type AnySchema, isSchema } from "../event/schema.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
 import type { BatchVerbs, ContextOn, HandlerContext, StateContext, TransactionContext } from "./context.ts";
+import type { Statement } from "./sql.ts";
 import { type AnyStore, type HandlerResult, sourceOf, type TransactionSource, type TxOf } from "./store.ts";
 
 export type Awaitable<T> = T | PromiseLike<T>;
@@ -72,13 +73,13 @@ export interface StateOptions<V> {
 /** Opaque: a subscription's handler is not part of its type, so an array of different ones needs no casts. */
 export interface Subscription<Name extends string = string> {
   readonly name: Name;
-  readonly kind: "handler";
+  readonly kind: "handler" | "projection";
 }
 
 /** What a subscription says, resolved. Internal: reached through `specOf`. */
 export interface SubscriptionSpec {
   readonly name: string;
-  readonly kind: "handler";
+  readonly kind: "handler" | "projection";
   /** At least one, no type twice. */
   readonly on: readonly EventDefinition[];
   /** Types it may emit; undefined: any. */
@@ -99,6 +100,18 @@ export interface SubscriptionSpec {
   /** Of `defineBatchSubscription`: its handler gets a list of events, and a context of its own kind. */
   readonly batch: { readonly max: number; readonly lingerMs: number } | undefined;
   readonly handler: (event: RecordedEvent, context: HandlerContext) => unknown;
+  /** Of a projection. */
+  readonly projection?: ProjectionSpec;
+}
+
+/** What a projection says beside: its tables, and how one generation of them is made and filled. */
+export interface ProjectionSpec {
+  readonly version: number;
+  /** At least one, none twice. */
+  readonly tables: readonly string[];
+  /** `names`: what each table is called in this generation. */
+  readonly create: (names: ReadonlyMap<string, string>) => readonly Statement[];
+  readonly handlerOn: (names: ReadonlyMap<string, string>) => SubscriptionSpec["handler"];
 }
 
 /** Registered, so that a subscription of another copy of the package is understood. */
@@ -124,7 +137,16 @@ export function defineSubscription<
   ) => HandlerResult<St>,
 ): Subscription<Name> {
   const spec = resolve(name, options as unknown as AnyOptions, handler as unknown as SubscriptionSpec["handler"]);
-  return Object.freeze(Object.defineProperty({ name, kind: "handler" as const }, specKey, { value: spec }));
+  return subscriptionOf(name, "handler", spec);
+}
+
+/** The value that users hold for a spec. */
+export function subscriptionOf<Name extends string, Kind extends Subscription["kind"]>(
+  name: Name,
+  kind: Kind,
+  spec: SubscriptionSpec,
+): { readonly name: Name; readonly kind: Kind } {
+  return Object.freeze(Object.defineProperty({ name, kind }, specKey, { value: spec }));
 }
 
 export interface BatchOptions {
@@ -164,7 +186,7 @@ export function specOf(subscription: Subscription): SubscriptionSpec {
   throw new FactlogError("INVALID_DEFINITION", "this is no subscription: give what defineSubscription returned.");
 }
 
-type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & {
+export type AnyOptions = SubscriptionOptions<AnyEventType, AnyEventType> & {
   readonly state?: StateOptions<unknown>;
   readonly store?: AnyStore;
   readonly batch?: BatchOptions;
@@ -182,7 +204,7 @@ const optionNames = new Set(
 const batchOptionNames = new Set([...optionNames, "batch"]);
 for (const name of ["onWait", "state"]) batchOptionNames.delete(name);
 
-function resolve(
+export function resolve(
   name: string,
   options: AnyOptions,
   handler: SubscriptionSpec["handler"],
@@ -237,7 +259,7 @@ function requireSynchronous(name: string, store: TransactionSource, handler: unk
   );
 }
 
-function refusal(name: string, option: string, value: unknown, advice: string): FactlogError {
+export function refusal(name: string, option: string, value: unknown, advice: string): FactlogError {
   return new FactlogError("INVALID_DEFINITION", `${name}: ${option} is ${shown(value)}: ${advice}.`, {
     details: { subscription: name, option, value },
   });

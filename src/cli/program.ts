@@ -11,6 +11,7 @@ import { addExport } from "./commands/export.ts";
 import { addImport } from "./commands/import.ts";
 import { addInit } from "./commands/init.ts";
 import { addPublish } from "./commands/publish.ts";
+import { addReplay } from "./commands/replay.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
 import { addSubscription } from "./commands/subscription.ts";
@@ -44,6 +45,7 @@ export function factlogCommand(finish: Finish, errors: "loud" | "quiet" = "loud"
     addTrace,
     addStatus,
     addSubscription,
+    addReplay,
     addDead,
     addDelayed,
     addApprovals,

@@ -10,6 +10,7 @@ import { announceChecks } from "./checks/announce.ts";
 import { appendChecks } from "./checks/append.ts";
 import { closeChecks } from "./checks/close.ts";
 import { defineChecks } from "./checks/define.ts";
+import { deltaChecks } from "./checks/deltas.ts";
 import { deliveryChecks } from "./checks/deliveries.ts";
 import { engineChecks } from "./checks/engine.ts";
 import { effectChecks } from "./checks/effects.ts";
@@ -59,4 +60,5 @@ export const checks: readonly Check[] = [
   ...timetableChecks,
   ...journalChecks,
   ...engineChecks,
+  ...deltaChecks,
 ];

@@ -30,6 +30,9 @@ export interface EventLog {
   /** Point reads, in the order asked; undefined where retention took the event. May be slow. */
   fetch(refs: readonly EventRef[]): Promise<readonly (StoredEvent | undefined)[]>;
 
+  /** Places of the events of this id, one for each source that has it. Absent: the log cannot tell. */
+  locate?(id: string): Promise<readonly EventRef[]>;
+
   /**
    * Resolves when something may have been appended (by anyone) since the last call resolved, or after `maxMs` in any
    * case: a hint, not the truth. Resolves at once when the signal aborts; never rejects. `close` ends the waiting calls;

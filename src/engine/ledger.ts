@@ -4,6 +4,7 @@ import type { LedgerCapabilities } from "./capabilities.ts";
 import type { Appended } from "./event-log.ts";
 import type { SubscriptionTally } from "./tally.ts";
 import type { Journal, StepChange } from "./journal.ts";
+import type { Projections } from "./projections.ts";
 import type { Register } from "./register.ts";
 import type { DelayedEvent, Timetable } from "./timetable.ts";
 import type { Transact, Transacted } from "./transact.ts";
@@ -13,7 +14,7 @@ import type { Transact, Transacted } from "./transact.ts";
  * transaction, fenced by session and token where it is a worker's. A stale worker changes nothing. After `close` all
  * reject with CLOSED. OUTCOME_UNKNOWN on a write means: stop, reopen, load again.
  */
-export interface Ledger extends Timetable, Journal, Register {
+export interface Ledger extends Timetable, Journal, Projections, Register {
   readonly capabilities: LedgerCapabilities;
 
   /**
@@ -375,11 +376,13 @@ export type Command =
    * workers of the older revision have reached (where the ledger has the log, `baseline` is corrected for it); so that no worker of the older
    * revision passes their events unseen, a newest revision that adds types frees all slots, uncharged (as `giveBack`).
    * A type that comes back counts as added; its `baseline` is then lessened by what it matched before, which stays
-   * counted. Types are compared as a set. `slots` never changes: CONFLICT.
+   * counted. Types are compared as a set. `slots` never changes: CONFLICT. With `sub` it is this one, whatever it is
+   * called now: NOT_FOUND where it is gone.
    */
   | {
       readonly kind: "define";
       readonly name: string;
+      readonly sub?: number;
       readonly definition: Definition;
       readonly start: ReadonlyMap<Slot, PositionNumber>;
       readonly baseline: ReadonlyMap<string, number>;

@@ -23,9 +23,10 @@ export async function textOf(request: Request, incoming: IncomingMessage | undef
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity")
     throw unsupported(`content-encoding ${shown(encoding)}`, "it uncompressed");
-  requireUnread(request, incoming);
+  // Asking a request of Node's for its body makes a stream of it, and of it a whole `Request`: the bytes themselves are nearer.
+  if (incoming === undefined || incoming.readableDidRead) requireUnread(request, incoming);
   if (Number(request.headers.get("content-length") ?? 0) > limits.bodyBytesMax) throw tooLarge();
-  const bytes = await bytesOf(request);
+  const bytes = await (incoming === undefined ? bytesOf(request) : bytesIn(incoming));
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
@@ -40,6 +41,31 @@ function requireUnread(request: Request, incoming: IncomingMessage | undefined):
     "BODY_CONSUMED",
     "the body was read before it came here: mount factlog/http before body parsers such as express.json().",
   );
+}
+
+function bytesIn(incoming: IncomingMessage): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const take = (chunk: Uint8Array): void => {
+    bytes += chunk.byteLength;
+    if (bytes > limits.bodyBytesMax) {
+      stop();
+      incoming.pause();
+      reject(tooLarge());
+    } else chunks.push(chunk);
+  };
+  const end = (): void => {
+    stop();
+    resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+  };
+  const fail = (cause?: unknown): void => {
+    stop();
+    reject(cutShort(cause));
+  };
+  const stop = (): void => void incoming.off("data", take).off("end", end).off("error", fail).off("close", fail);
+  incoming.on("data", take).once("end", end).once("error", fail).once("close", fail);
+  return promise;
 }
 
 async function bytesOf(request: Request): Promise<Uint8Array> {
@@ -57,11 +83,14 @@ async function bytesOf(request: Request): Promise<Uint8Array> {
     }
   } catch (cause) {
     if (cause instanceof FactlogError) throw cause;
-    throw new FactlogError("INVALID_DATA", "the body ended before it was complete. Nothing was stored.", { cause });
+    throw cutShort(cause);
   } finally {
     reader.releaseLock();
   }
 }
+
+const cutShort = (cause: unknown): FactlogError =>
+  new FactlogError("INVALID_DATA", "the body ended before it was complete. Nothing was stored.", { cause });
 
 const tooLarge = (): FactlogError =>
   new FactlogError(

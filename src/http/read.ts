@@ -156,7 +156,8 @@ async function stream(
   if (call.request.method === "HEAD") return new Response(null, { headers });
   const withReasons = allows(call.access, "read:dead");
   const body = call.streams.start({
-    messages: (signal) => messages(call.log.follow({ ...filter, ...where, signal }), withReasons, isForeign),
+    messages: (signal) =>
+      messages(call.log.follow({ ...filter, ...where, signal, shared: true }), withReasons, isForeign),
     caller: call.access.caller,
     stillAllowed: call.stillAllowed,
     cut: () => call.outgoing?.destroy() !== undefined,

@@ -8,7 +8,7 @@ import type { Frame, RecordedEvent } from "../index.ts";
 export function sseOf(frame: Frame<RecordedEvent>, withReasons: boolean): string {
   switch (frame.kind) {
     case "event":
-      return message("event", toCloudEventJson(frame.event), frame.event.position);
+      return eventMessage(frame.event);
     case "delta": {
       const { subscription, eventId, text } = frame;
       return message("delta", JSON.stringify({ subscription, eventId, text }));
@@ -22,6 +22,16 @@ export function sseOf(frame: Frame<RecordedEvent>, withReasons: boolean): string
     case "end":
       return message("end", JSON.stringify({ status: frame.status }));
   }
+}
+
+/** One event goes to many readers. */
+const messages = new WeakMap<RecordedEvent, string>();
+function eventMessage(event: RecordedEvent): string {
+  const known = messages.get(event);
+  if (known !== undefined) return known;
+  const text = message("event", toCloudEventJson(event), event.position);
+  messages.set(event, text);
+  return text;
 }
 
 export const slowReader: string = message("reset", JSON.stringify({ reason: "slow-reader" }));

@@ -51,7 +51,7 @@ class BatchRun {
   readonly #events = new Map<Delivery, RecordedEvent>();
   readonly #outcomes = new Map<Delivery, Outcome>();
   readonly #lost = new Set<Attempt>();
-  /** What a lone delivery is recorded with. */
+  /** What the only delivery of a batch is recorded with. */
   #effects: Effects | undefined;
   /** Runs whose transaction stood in others' way. */
   #again = 0;
@@ -89,7 +89,7 @@ class BatchRun {
   #left(): readonly Delivery[] {
     const stopped = new Set<unknown>();
     for (const head of this.#batch.heads)
-      if (head.told || this.#lost.has(head) || isDropped(head)) stopped.add(head.delivery.lane);
+      if (head.told || this.#lost.has(head) || isDropped(head.delivery)) stopped.add(head.delivery.lane);
     return this.#batch.members.filter((member) => {
       const { lane } = member;
       const outcome = this.#outcomes.get(member);
@@ -124,7 +124,7 @@ class BatchRun {
     const effects = context.effects();
     if (context.failures.size > 0) this.#someFailed(context);
     if (effects === undefined) this.#allDone(members);
-    else if (context.failures.size === 0 && members.length === 1) {
+    else if (context.failures.size === 0 && this.#batch.members.length === 1) {
       this.#allDone(members);
       this.#effects = effects;
     } else if (context.failures.size === 0) {
@@ -173,7 +173,7 @@ class BatchRun {
         return;
       case "failed":
         // Where a slot was lost meanwhile, those of the others are handled again.
-        if (answer.error instanceof PartlyFailed || this.#batch.heads.some(isDropped)) return;
+        if (answer.error instanceof PartlyFailed || members.some(isDropped)) return;
         this.#allFailed(members, answer.error);
     }
   }
@@ -275,7 +275,7 @@ class BatchRun {
 }
 
 const closes = ({ kind }: Outcome): boolean => kind === "done" || kind === "skipped";
-const isDropped = ({ delivery }: Attempt): boolean => delivery.row === undefined && delivery.slot.dropped;
+const isDropped = ({ row, slot }: Delivery): boolean => row === undefined && slot.dropped;
 
 /** The effects go with the last of them. */
 function settlesOf(members: readonly Delivery[], effects: Effects | undefined): readonly OwnSettle[] {

@@ -19,26 +19,36 @@ export function definitionOfSpec(spec: SubscriptionSpec): Definition {
 }
 
 /**
- * Finds the subscription in the ledger or creates it where its `from` says. Throws FROM_REQUIRED where it is new, the log
+ * Finds the subscription in the ledger (by `sub`, where that is given) or creates it where its `from` says. Throws FROM_REQUIRED where it is new, the log
  * has matching history, and nobody has said where to start; NOT_SUPPORTED for order "log" without a total order.
  */
 export async function enrol(
   log: EventLog,
   ledger: Ledger,
   spec: SubscriptionSpec,
-  reinstate = false,
+  { reinstate, sub }: { readonly reinstate?: true; readonly sub?: number } = {},
 ): Promise<CommandResult> {
-  if (spec.order === "log" && !log.capabilities.totalOrder) {
-    throw new FactlogError(
-      "NOT_SUPPORTED",
-      `${spec.name}: order "log" needs a log with one total order, which this one has not: choose order "key".`,
-    );
-  }
+  requireOrder(log, spec);
   const definition = definitionOfSpec(spec);
-  const known = (await ledger.tally()).some((each) => each.name === spec.name);
+  const known = sub !== undefined || (await ledger.tally()).some((each) => each.name === spec.name);
   // Which types are added the ledger knows when it gets there: a place is named for each, in case it is one.
   const start = known ? await head(log, definition.types) : await startOfNew(log, spec, definition.types);
-  return ledger.command({ kind: "define", name: spec.name, definition, ...start, ...(reinstate ? { reinstate } : {}) });
+  return ledger.command({
+    kind: "define",
+    name: spec.name,
+    definition,
+    ...start,
+    ...(reinstate === undefined ? {} : { reinstate }),
+    ...(sub === undefined ? {} : { sub }),
+  });
+}
+
+export function requireOrder(log: EventLog, spec: SubscriptionSpec): void {
+  if (spec.order !== "log" || log.capabilities.totalOrder) return;
+  throw new FactlogError(
+    "NOT_SUPPORTED",
+    `${spec.name}: order "log" needs a log with one total order, which this one has not: choose order "key".`,
+  );
 }
 
 async function head(log: EventLog, types: readonly string[]): Promise<Start> {

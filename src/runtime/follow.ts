@@ -38,6 +38,11 @@ export interface FollowOptions<E extends AnyEventType = AnyEventType> extends Re
   readonly since?: Position;
   /** Shows only events behind this one: how a reader goes on where it was cut off. What is pending follows from all. */
   readonly after?: Position;
+  /**
+   * Without `on`: events may be the same objects that other readers get. Cheaper where many follow; do not change their data.
+   * Default false.
+   */
+  readonly shared?: boolean;
 }
 
 /**
@@ -74,7 +79,7 @@ async function* followLog<E extends AnyEventType>(
 ): AsyncGenerator<Frame<EventOf<E>>> {
   const { correlationId } = options;
   const signal = options.signal ?? new AbortController().signal;
-  const view = new View(options, engine.log.epoch);
+  const view = new View(options, engine.log.epoch, options.shared);
   // What is pending of a correlation follows from all its events, whatever types the caller wants to see.
   const types = correlationId === undefined ? view.types : undefined;
   const steps = await walk(engine.log, { ...options, types }, startOf(options, engine.log.epoch));

@@ -1,3 +1,5 @@
+import type { Projection } from "../app/projection.ts";
+import type { Statement } from "../app/sql.ts";
 import { type App, type AppSpec, appSpecOf } from "../app/app.ts";
 import type { Logger, Receipt } from "../app/context.ts";
 import { type Duration, durationMs } from "../duration.ts";
@@ -8,6 +10,7 @@ import type { AnyEventType, EventOf, NewEvent } from "../event/define.ts";
 import { checkName } from "../event/envelope.ts";
 import { formatPosition, parsePosition, type Position } from "../event/position.ts";
 import { limits } from "../limits.ts";
+import { caughtUp } from "./caught-up.ts";
 import { correlationOf, type Correlation } from "./correlation-status.ts";
 import { deltasOf } from "./deltas.ts";
 import { follow, type FollowOptions, type Frame, until } from "./follow.ts";
@@ -145,6 +148,29 @@ export class Log implements AsyncDisposable {
       signal: options.signal,
       since: of.position,
     });
+  }
+
+  /**
+   * Read your writes: resolves when the projection's tables show this receipt's event (by id where it has no position yet).
+   * Rejects with TIMEOUT, with DELIVERY_DEAD where the projection has stopped at this event, with NOT_FOUND where no worker
+   * has ever made the projection.
+   */
+  async caughtUp(
+    projection: Projection,
+    receipt: Pick<Receipt, "id" | "correlationId" | "position"> | Position,
+    options: { readonly timeout: Duration; readonly signal?: AbortSignal },
+  ): Promise<void> {
+    this.#requireOpen();
+    const timeoutMs = durationMs(options.timeout, "timeout");
+    return caughtUp(this.#store.env, this.#store.engine, projection.name, receipt, { ...options, timeoutMs });
+  }
+  /**
+   * Reads tables of the ledger's database: log.query(sql`select * from orders where id = ${id}`). On PostgreSQL the views of
+   * projections are found by their plain names. Rows as objects. NOT_SUPPORTED for what would change something, and in memory.
+   */
+  async query<Row = Record<string, unknown>>(statement: Statement): Promise<readonly Row[]> {
+    this.#requireOpen();
+    return (await this.#store.engine.ledger.query(statement)) as readonly Row[];
   }
 
   /** Works on the app's subscriptions beside whatever else this process does. Start as many processes as you like. */

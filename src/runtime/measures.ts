@@ -10,7 +10,8 @@ import type { SharedStore } from "./store.ts";
 /** Read from what is stored when it is asked for: it moves on while no worker runs. */
 export interface SubscriptionStatus {
   readonly name: string;
-  readonly state: "active" | "paused" | "stopped" | "unknown-to-this-app";
+  /** "replaying": tables of a projection that are being filled beside the live ones. */
+  readonly state: "active" | "paused" | "stopped" | "replaying" | "unknown-to-this-app";
   /** Open deliveries but dead ones. */
   readonly depth: number;
   /** Age of the oldest of these. */
@@ -82,12 +83,16 @@ export class Measures {
     const paused = await this.#pauses.look();
     const types = [...new Set(subscriptions.flatMap((each) => each.definition.types))];
     const appended = types.length === 0 ? new Map<string, number>() : (await log.count(types)).appended;
+    const filling = new Set((await ledger.projections()).flatMap((one) => (one.live ? [] : [one.sub])));
     const present = new Set(subscriptions.map(nameOf));
     for (const name of this.#samples.keys()) if (!present.has(name)) this.#samples.delete(name);
     return Promise.all(
       subscriptions.map(async (each) => ({
         sub: each.sub,
-        status: await this.#statusOf(each, pendingOf(each, appended), known, paused.get(each.sub) ?? notPaused),
+        status: await this.#statusOf(each, pendingOf(each, appended), known, {
+          isFilling: filling.has(each.sub),
+          paused: paused.get(each.sub) ?? notPaused,
+        }),
       })),
     );
   }
@@ -95,7 +100,7 @@ export class Measures {
     subscription: SubscriptionTally,
     pending: number,
     known: ReadonlySet<string> | undefined,
-    paused: Paused,
+    standing: { readonly isFilling: boolean; readonly paused: Paused },
   ): Promise<SubscriptionStatus> {
     const { rows, name } = subscription;
     const oldestMs = await this.#oldest.timeMs(subscription, pending);
@@ -106,7 +111,7 @@ export class Measures {
     const sample = { atMs: this.#env.monotonic(), wallMs, closed, depth, dead: rows.dead };
     return {
       name,
-      state: stateOf(subscription, known, paused),
+      state: stateOf(subscription, known, standing),
       depth,
       lagMs: oldestMs === undefined ? 0 : Math.max(0, wallMs - oldestMs),
       pending,
@@ -116,7 +121,7 @@ export class Measures {
       dead: rows.dead,
       blockedKeys: subscription.blockedKeys,
       held: rows.held,
-      pausedKeys: paused.keys.size,
+      pausedKeys: standing.paused.keys.size,
       workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
       closed,
       outcomes,
@@ -154,10 +159,11 @@ export class Measures {
 function stateOf(
   { state, name }: SubscriptionTally,
   known: ReadonlySet<string> | undefined,
-  paused: Paused,
+  { isFilling, paused }: { readonly isFilling: boolean; readonly paused: Paused },
 ): SubscriptionStatus["state"] {
   if (state !== "active") return "stopped";
   if (paused.all) return "paused";
+  if (isFilling) return "replaying";
   return known?.has(name) === false ? "unknown-to-this-app" : "active";
 }
 

@@ -16,6 +16,7 @@ import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
 import type { Measures, SubscriptionStatus } from "./measures.ts";
 import type { Pauses } from "./pauses.ts";
 import { type RedriveFrom, stepsFrom } from "./redrive-from.ts";
+import { projectionsOf, type ProjectionStatus, requireNoProjection, retireProjection, wantRebuild } from "./rebuild.ts";
 import { Redrives } from "./redrives.ts";
 import { type Trace, trace } from "./trace.ts";
 
@@ -117,6 +118,18 @@ export class Operator {
   /** What keeps old versions of rows from being cleaned away; undefined on a log where nothing does. */
   async horizon(): Promise<HorizonState | undefined> {
     return this.#engine.horizon?.();
+  }
+
+  /** Generations of projections, and how far each has come. */
+  projections(): Promise<readonly ProjectionStatus[]> {
+    return projectionsOf(this.#engine);
+  }
+  /**
+   * Asks for new tables of a projection, filled from the beginning of the log beside the live ones; the views then show them.
+   * Its workers do it, whoever asks. Answers the number of the generation. CONFLICT where one is being filled.
+   */
+  rebuild(projection: string): Promise<number> {
+    return wantRebuild(this.#env, this.#engine, this.#source, projection);
   }
 
   /** What handlers ask of people. */
@@ -285,16 +298,18 @@ export class Operator {
     await this.#pauses.set(this.#source, subscription, only.key, false);
   }
 
-  /** Removes a subscription with its progress and dead letters. CONFLICT while a worker serves it. */
+  /** Removes a subscription with its progress and dead letters, a projection with its tables. CONFLICT while a worker serves it. */
   async retire(name: string): Promise<void> {
-    await this.#engine.ledger.command({
-      kind: "retire",
-      name,
-      audit: auditEvent(this.#env, this.#source, "retired", { subscription: name }),
-    });
+    const { ledger } = this.#engine;
+    const audit = auditEvent(this.#env, this.#source, "retired", { subscription: name });
+    const retire = () => ledger.command({ kind: "retire", name, audit });
+    if ((await ledger.projections()).some((one) => one.name === name))
+      await retireProjection(this.#engine, name, retire);
+    else await retire();
   }
   /** Renames a subscription; its progress goes with it. Deploy the new name at once: the old one would be a new reader. */
   async rename(name: string, to: string): Promise<void> {
+    requireNoProjection(await this.#engine.ledger.projections(), name);
     await this.#engine.ledger.command({
       kind: "rename",
       name,

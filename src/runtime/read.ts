@@ -1,5 +1,5 @@
 import type { From } from "../app/subscription.ts";
-import type { EventLog } from "../engine/event-log.ts";
+import type { EventLog, ReadPage, ReadRequest } from "../engine/event-log.ts";
 import { FactlogError } from "../errors.ts";
 import { decodeEvent, decodeUnknown } from "../event/decode.ts";
 import {
@@ -35,13 +35,15 @@ export class View<E extends AnyEventType = AnyEventType> {
   readonly #epoch: string;
   /** undefined: all. */
   readonly types: ReadonlySet<string> | undefined;
+  readonly #shared: boolean;
 
-  constructor({ on, types: names }: Pick<ReadOptions<E>, "on" | "types">, epoch: string) {
+  constructor({ on, types: names }: Pick<ReadOptions<E>, "on" | "types">, epoch: string, shared = false) {
     if (on !== undefined && names !== undefined)
       throw new FactlogError("INVALID_OPTION", "on and types both say which types: give one of them.");
     const types = on === undefined ? undefined : Array.isArray(on) ? (on as readonly E[]) : [on as E];
     this.#definitions = types === undefined ? undefined : new Map(types.map((type) => [type.type, definitionOf(type)]));
     this.#epoch = epoch;
+    this.#shared = shared;
     this.types = names === undefined ? this.#definitions && new Set(this.#definitions.keys()) : new Set(names);
   }
   shows(stored: StoredEvent): boolean {
@@ -49,10 +51,43 @@ export class View<E extends AnyEventType = AnyEventType> {
   }
   decode(stored: StoredEvent): EventOf<E> {
     const definition = this.#definitions?.get(stored.type);
+    if (this.#shared && definition === undefined) return decodedOnce(stored, this.#epoch) as EventOf<E>;
     const event: RecordedEvent =
       definition === undefined ? decodeUnknown(stored, this.#epoch) : decodeEvent(stored, definition, this.#epoch);
     return event as EventOf<E>;
   }
+}
+
+const decoded = new WeakMap<StoredEvent, RecordedEvent>();
+function decodedOnce(stored: StoredEvent, epoch: string): RecordedEvent {
+  const known = decoded.get(stored);
+  if (known !== undefined) return known;
+  const event = decodeUnknown(stored, epoch);
+  decoded.set(stored, event);
+  return event;
+}
+
+/** Reads of whoever was woken at the same moment and stands at the same place: one for all of them. */
+const reads = new WeakMap<EventLog, Map<string, Promise<ReadPage>>>();
+function readOnce(log: EventLog, request: ReadRequest): Promise<ReadPage> {
+  const place = placeOf(request);
+  if (place === undefined) return log.read(request);
+  const running = reads.get(log) ?? new Map<string, Promise<ReadPage>>();
+  reads.set(log, running);
+  const known = running.get(place);
+  if (known !== undefined) return known;
+  const page = log.read(request);
+  running.set(place, page);
+  // No longer: what is appended from now on must be found by who is woken for it.
+  queueMicrotask(() => running.delete(place));
+  return page;
+}
+
+/** A name for what is read where all slots stand at one position. */
+function placeOf({ after, types }: ReadRequest): string | undefined {
+  const [first, ...rest] = after.values();
+  if (first === undefined || rest.some((each) => each !== first)) return undefined;
+  return types === undefined ? String(first) : JSON.stringify([first, ...types]);
 }
 
 /** A walk along the log: a position per slot, a page a step. */
@@ -62,12 +97,14 @@ export class Walk {
   readonly #types: ReadonlySet<string> | undefined;
   readonly #at: Map<Slot, PositionNumber>;
   readonly #fromMs: number;
+  readonly #shared: boolean;
   atHead = false;
 
   constructor(log: EventLog, filter: WalkFilter, start: ReadonlyMap<Slot, PositionNumber>, fromMs: number) {
     this.#log = log;
     this.#filter = filter;
     this.#types = filter.types;
+    this.#shared = filter.shared === true;
     this.#at = new Map(start);
     this.#fromMs = fromMs;
   }
@@ -77,12 +114,13 @@ export class Walk {
   /** What the next page holds of what is wanted. */
   async next(): Promise<readonly StoredEvent[]> {
     const types = this.#types;
-    const page = await this.#log.read({
+    const request = {
       after: this.#at,
       limit: limits.pageEvents,
       scanMax: limits.scanMax,
       ...(types === undefined ? {} : { types }),
-    });
+    };
+    const page = await (this.#shared ? readOnce(this.#log, request) : this.#log.read(request));
     for (const [slot, to] of page.scannedTo) this.#at.set(slot, Math.max(to, this.#at.get(slot) ?? 0));
     this.atHead = page.atHead;
     return page.events.filter((stored) => this.#wants(stored));
@@ -97,6 +135,8 @@ export class Walk {
 }
 export interface WalkFilter extends Pick<ReadOptions, "key" | "group" | "correlationId"> {
   readonly types: ReadonlySet<string> | undefined;
+  /** See FollowOptions. */
+  readonly shared?: boolean;
 }
 
 /** Starts a walk where `from` says. */

@@ -45,11 +45,20 @@ export class Reader {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      if (this.#runner.mayRead) await this.#readOrWait();
+      if (this.#runner.mayRead) await this.#readAtItsPace();
       if (this.#stopped) return;
       this.#full = !this.#runner.mayRead;
       if (this.#full || this.atHead) await this.#gate.pass();
     }
+  }
+  /** A rebuild leaves time to the others. */
+  async #readAtItsPace(): Promise<void> {
+    const { env } = this.#runner.world;
+    const startedMs = env.monotonic();
+    await this.#readOrWait();
+    if (!this.#runner.isRebuild || this.atHead || this.#stopped) return;
+    const tookMs = env.monotonic() - startedMs;
+    await pause(env, Math.max(limits.rebuildPauseMs, tookMs * limits.rebuildPauseShare));
   }
   /** A busy store is waited for. */
   async #readOrWait(): Promise<void> {

@@ -65,6 +65,8 @@ export class Redriver {
   }
   /** Whether nothing goes on here: no job has anything for this process to do now or soon. */
   async quiet(): Promise<boolean> {
+    // One that has begun may have looked before the last delivery ended.
+    await this.#passing?.catch(() => {});
     return (await this.#turns()) === 0 && !this.#throttled;
   }
   /** One turn: how many were delivered again or were found to be over. Calls that come meanwhile share it. */
@@ -135,7 +137,7 @@ export class Redriver {
         queues.delete(name);
         continue;
       }
-      if (places <= 0 || this.#stopped) break;
+      if (places <= 0 || this.#stopped || delivered >= limits.redriveTurnMax) break;
       if (!this.#mayGo(job)) {
         this.#throttled = true;
         break;

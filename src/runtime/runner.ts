@@ -50,6 +50,8 @@ export class Runner implements SlotOwner {
   #stopping = false;
   readonly heldBound: HeldBound;
   readonly standing: Standing = new Standing(this);
+  /** It fills tables that nobody looks at yet: others go before it. */
+  isRebuild = false;
   deliveries = 0;
   dead = 0;
 

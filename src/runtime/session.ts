@@ -43,7 +43,7 @@ export class Session {
   readonly #alive = new Set<number>();
   readonly #releasing: LeaseRequest["release"][number][] = [];
   #id: number | undefined;
-  /** A round has asked for slots since this session joined. */
+  /** The last round asked for the share that is mine among the sessions it has left. */
   #hasTaken = false;
   /** All tenants have the slots of the last round. */
   #toldAll = true;
@@ -136,7 +136,7 @@ export class Session {
     }
     for (const slot of returning) slot.drop();
     this.#releasing.splice(0, request.release.length);
-    this.#hasTaken = before !== undefined;
+    this.#hasTaken = before !== undefined && this.#expected(request.dead, state.sessions);
     this.#id = state.session;
     this.#sessions = state.sessions;
     this.#watch();
@@ -159,8 +159,8 @@ export class Session {
         told = false;
       });
     this.#toldAll = told;
-    // Right after joining, and where someone is seen to be dead, another round takes what is mine.
-    if (before === undefined || state.sessions.some((other) => other.gone)) this.#again = true;
+    // Right after joining, where others have come or gone, and where someone is dead, another round takes what is mine.
+    if (!this.#hasTaken || state.sessions.some((other) => other.gone)) this.#again = true;
   }
 
   #request(tenants: readonly Tenant[]): Omit<LeaseRequest, "giveBack"> {
@@ -179,10 +179,19 @@ export class Session {
       })),
     };
   }
+  /** Whether a round has found the sessions that its shares were counted by. */
+  #expected(dead: LeaseRequest["dead"], found: readonly SessionView[]): boolean {
+    const gone = new Set(dead.map((other) => other.session));
+    const left = new Set(this.#sessions.flatMap(({ session }) => (gone.has(session) ? [] : [session])));
+    return left.size === found.length && found.every(({ session }) => left.has(session));
+  }
   /** My fair share: the slots divided by the sessions that serve this subscription, the rest going round by number. */
   #quota(tenant: Tenant): number {
     if (this.#id === undefined) return 0;
-    const serving = this.#sessions.filter((other) => this.#serves(other, tenant)).map((other) => other.session);
+    const dead = new Set(this.#dead());
+    const serving = this.#sessions
+      .filter((other) => !dead.has(other) && this.#serves(other, tenant))
+      .map((other) => other.session);
     if (!serving.includes(this.#id)) serving.push(this.#id);
     serving.sort((a, b) => a - b);
     const place = (serving.indexOf(this.#id) + tenant.sub) % serving.length;

@@ -1,5 +1,6 @@
 import type { StepChange, StepRecord } from "../engine/journal.ts";
 import type { DeliveryRef } from "../engine/ledger.ts";
+import type { Register } from "../engine/register.ts";
 import type { Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { decodeEvent } from "../event/decode.ts";
@@ -31,6 +32,9 @@ export class AttemptStepHost implements StepHost, WaitHost {
   }
   get signal(): AbortSignal {
     return this.#context.signal;
+  }
+  get register(): Register {
+    return this.#runner.world.ledger;
   }
   get position(): PositionNumber {
     return this.#delivery.event.position;

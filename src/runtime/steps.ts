@@ -4,6 +4,7 @@ import { NonRetryable } from "../app/verdicts.ts";
 import { backoffMs, type ResolvedRetryPolicy, resolveRetryPolicy } from "../delivery/retry-policy.ts";
 import { durationMs } from "../duration.ts";
 import type { StepChange, StepRecord } from "../engine/journal.ts";
+import type { Register } from "../engine/register.ts";
 import { type Env, pause } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -12,6 +13,8 @@ import { limits } from "../limits.ts";
 export interface StepHost {
   readonly env: Env;
   readonly subscription: string;
+  /** What the ledger keeps by name. */
+  readonly register: Register;
   /** The delivery has a running row from now on, and these are its steps. */
   load(): Promise<readonly StepRecord[]>;
   value(name: string): Promise<string | undefined>;

@@ -1,23 +1,23 @@
 import type { AppSpec } from "../app/app.ts";
 import type { Logger } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
-import type { LeaseState, SlotLease } from "../engine/ledger.ts";
 import { pause } from "../env.ts";
 import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { workerStage } from "../observe/channels.ts";
 import { Alarm } from "./alarm.ts";
 import { Clockwork } from "./clockwork.ts";
 import { deltasOf } from "./deltas.ts";
 import { enrol } from "./enrol.ts";
+import { EnrolledRunner } from "./enrolled-runner.ts";
 import { measuresOf } from "./measures.ts";
 import { OutboxPoll } from "./outbox.ts";
 import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
+import { isProjection, ProjectionKeeper, type ProjectionSubscription } from "./projections.ts";
 import { Redriver } from "./redriver.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner } from "./runner.ts";
-import type { RunnerWorld } from "./runner-world.ts";
-import { Session, type Tenant } from "./session.ts";
+import type { Enrolment, RunnerWorld } from "./runner-world.ts";
+import { Session } from "./session.ts";
 import { Signals } from "./signals.ts";
 import { Settler } from "./settle.ts";
 import type { SharedStore } from "./store.ts";
@@ -34,11 +34,14 @@ export class Workshop {
   readonly #settler: Settler;
   readonly #suspects: SuspectTurns;
   readonly #runners = new Map<string, EnrolledRunner>();
+  readonly #keepers = new Map<string, { readonly keeper: ProjectionKeeper; readonly runners: Runner[] }>();
   readonly #alarms = new Map<string, { readonly alarm: Alarm; users: number }>();
   readonly #over = new AbortController();
   readonly clockwork: Clockwork;
   readonly #pauses: Pauses;
+  #paused: ReadonlyMap<number, Paused> = new Map();
   readonly #follow = (paused: ReadonlyMap<number, Paused>): void => {
+    this.#paused = paused;
     for (const { sub, runner } of this.#runners.values()) runner.standing.pausedIs(paused.get(sub) ?? notPaused);
   };
   #signals: Signals | undefined;
@@ -93,6 +96,7 @@ export class Workshop {
       runner.abort();
     }
     for (const { alarm } of this.#alarms.values()) alarm.abandon();
+    for (const { keeper } of this.#keepers.values()) void keeper.stop();
     this.#relay?.stop();
     this.#redriver?.stop();
     this.clockwork.stop();
@@ -105,10 +109,13 @@ export class Workshop {
     this.#failure.reject(error);
   }
 
-  /** Enrols the subscriptions and begins to work on them. All or none. */
+  /**
+   * Enrols the subscriptions and begins to work on them. All or none. The list of runners is kept up to date where
+   * projections are rebuilt.
+   */
   async start(app: AppSpec, specs: readonly SubscriptionSpec[]): Promise<readonly Runner[]> {
     for (const spec of specs) {
-      if (this.#runners.has(spec.name)) {
+      if (this.#runners.has(spec.name) || this.#keepers.has(spec.name)) {
         throw new FactlogError(
           "DUPLICATE_SUBSCRIPTION",
           `${spec.name} is being worked on in this process already: stop that worker first, or name others with \`only\`.`,
@@ -118,26 +125,17 @@ export class Workshop {
     }
     const { log, ledger } = this.#store.engine;
     for (const { store } of specs) if (store !== undefined) await ledger.bind(store);
-    const enrolled: EnrolledRunner[] = [];
+    const runners: Runner[] = [];
+    const keepers = specs.filter(isProjection).map((spec) => this.#keeper(app.name, spec, runners));
     for (const spec of specs) {
-      const entry = await enrol(log, ledger, spec);
-      enrolled.push(
-        new EnrolledRunner(
-          this.#store,
-          this.#session.leaseMs,
-          new Runner(this.#world(app.name), spec, { sub: entry.sub, gen: entry.gen, revision: entry.revision }),
-        ),
-      );
+      if (!isProjection(spec)) runners.push(this.#runner(app.name, spec, await enrol(log, ledger, spec)));
     }
+    for (const keeper of keepers) await keeper.begin().catch((error: unknown) => giveUp(keepers, error));
     await this.#startRelay();
-    const paused = await this.#pauses.look();
+    this.#follow(await this.#pauses.look());
     this.#pauses.follow(this.#follow, (error) => this.#fail(error));
-    for (const each of enrolled) {
-      each.runner.standing.pausedIs(paused.get(each.sub) ?? notPaused);
-      this.#runners.set(each.runner.spec.name, each);
-      this.#session.add(each);
-      each.runner.start();
-    }
+    for (const keeper of keepers) this.#keepers.set(keeper.spec.name, { keeper, runners });
+    for (const runner of runners) this.#employ(runner);
     await this.#session.round();
     // Failed while it began: what begins below would be ended by nobody.
     if (this.#failed !== undefined) await this.failure;
@@ -165,7 +163,36 @@ export class Workshop {
       this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
     }
     this.#watch(app);
-    return enrolled.map((each) => each.runner);
+    return runners;
+  }
+  #runner(source: string, spec: SubscriptionSpec, { sub, gen, revision }: Enrolment): Runner {
+    return new Runner(this.#world(source), spec, { sub, gen, revision });
+  }
+  #employ(runner: Runner): void {
+    const entry = new EnrolledRunner(this.#store, this.#session.leaseMs, runner);
+    runner.standing.pausedIs(this.#paused.get(entry.sub) ?? notPaused);
+    this.#runners.set(runner.spec.name, entry);
+    this.#session.add(entry);
+    runner.start();
+  }
+  /** Its runners come and go in `runners`; those that it opens once it is known here begin at once. */
+  #keeper(source: string, spec: ProjectionSubscription, runners: Runner[]): ProjectionKeeper {
+    const world = this.#world(source);
+    const open = (one: SubscriptionSpec, enrolment: Enrolment): Runner => {
+      const runner = this.#runner(source, one, enrolment);
+      runners.push(runner);
+      if (!this.#keepers.has(spec.name)) return runner;
+      this.#employ(runner);
+      void this.#session.round();
+      return runner;
+    };
+    const shut = (runner: Runner): void => {
+      runners.splice(runners.indexOf(runner), 1);
+      runner.quiesce();
+      runner.abort();
+      this.#forget(runner);
+    };
+    return new ProjectionKeeper({ ...world, open, shut }, spec);
   }
   /** Runners of subscriptions that no other living worker is the first to serve. */
   #firstOf(): readonly Runner[] {
@@ -217,6 +244,8 @@ export class Workshop {
     const { log } = this.#store.engine;
     while (!this.#over.signal.aborted) {
       await log.wake(limits.wakeMaxMs, this.#over.signal);
+      // A log that was closed or has failed wakes at once, each time: those who would say so must have their turn.
+      await new Promise<void>((resolve) => this.#store.env.soon(resolve));
       for (const { runner } of this.#runners.values()) runner.reader.wake();
       this.#signals?.wake();
     }
@@ -232,16 +261,22 @@ export class Workshop {
     }
   }
   async #isQuiet(runners: readonly Runner[]): Promise<boolean> {
-    if (!this.#session.settledIn || !runners.every((runner) => runner.idleButProgress)) return false;
+    if (!this.#session.settledIn) return false;
+    for (const { keeper } of this.#keepersOf(runners)) if (await keeper.look()) return false;
+    if (!runners.every((runner) => runner.idleButProgress)) return false;
     if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
     if ((await this.clockwork.settle()) > 0) return false;
     if (((await this.#signals?.settle()) ?? 0) > 0) return false;
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
     if ((await this.#outbox?.empty()) === false) return false;
-    if ((await this.#redriver?.quiet()) === false) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
+    // Now that all is at rest: what jobs wait for is over, or waits for its time.
+    if ((await this.#redriver?.quiet()) === false) return false;
     return runners.every((runner) => runner.idle);
+  }
+  #keepersOf(runners: readonly Runner[]): readonly { readonly keeper: ProjectionKeeper }[] {
+    return [...this.#keepers.values()].filter((entry) => entry.runners === runners);
   }
   get failed(): unknown {
     return this.#failed;
@@ -250,6 +285,10 @@ export class Workshop {
   /** Stops these runners: no new work, what runs may end within the grace period, the rest is handed back uncharged. */
   async stop(app: AppSpec, runners: readonly Runner[], graceMs: number): Promise<void> {
     const { env } = this.#store;
+    for (const { keeper } of this.#keepersOf(runners)) {
+      await keeper.stop();
+      this.#keepers.delete(keeper.spec.name);
+    }
     for (const runner of runners) runner.quiesce();
     const until = env.monotonic() + graceMs;
     while (this.#failed === undefined && runners.some((runner) => runner.working > 0) && env.monotonic() < until)
@@ -305,6 +344,12 @@ export class Workshop {
   }
 }
 
+/** One of them could not begin: none goes on. */
+function giveUp(keepers: readonly ProjectionKeeper[], error: unknown): never {
+  for (const keeper of keepers) void keeper.stop();
+  throw error;
+}
+
 const partName = "workshop";
 
 /** The workshop of a store, where there is one. */
@@ -318,88 +363,4 @@ export function workshopOf(store: SharedStore, logger: Logger, leaseMs: number):
   const made = new Workshop(store, logger, leaseMs);
   store.parts.set(partName, made);
   return made;
-}
-
-/** A runner as a tenant of the session; follows what the ledger says of its subscription. */
-class EnrolledRunner implements Tenant {
-  readonly runner: Runner;
-  readonly #store: SharedStore;
-  readonly #leaseMs: number;
-  #unservedSinceMs: number | undefined;
-  /** It goes while others stay: it wants no slot any more. */
-  surrendered = false;
-
-  constructor(store: SharedStore, leaseMs: number, runner: Runner) {
-    this.#store = store;
-    this.#leaseMs = leaseMs;
-    this.runner = runner;
-  }
-  get sub(): number {
-    return this.runner.enrolment.sub;
-  }
-  get gen(): number {
-    return this.runner.enrolment.gen;
-  }
-  get revision(): number {
-    return this.runner.enrolment.revision;
-  }
-  get inFlight(): number {
-    return this.runner.inFlight;
-  }
-  get slotCount(): number {
-    return this.surrendered ? 0 : this.runner.slotCount;
-  }
-  async hold(leases: readonly SlotLease[], afterDeath: boolean): Promise<void> {
-    const before = this.runner.slots.size;
-    await this.runner.hold(leases);
-    const slots = this.runner.slots.size - before;
-    if (afterDeath && slots > 0) workerStage.publish({ kind: "took-over", subscription: this.runner.spec.name, slots });
-  }
-  disown(): Promise<void> {
-    this.runner.disown();
-    return this.runner.hold([]);
-  }
-  shrinkTo(count: number): void {
-    this.runner.shrinkTo(count);
-  }
-  /** A newer definition stands, which nobody serves: this one may become the newest again. */
-  get superseded(): boolean {
-    return this.#unservedSinceMs !== undefined;
-  }
-  returnable(): readonly { readonly lease: SlotLease; drop(): void }[] {
-    return this.runner.returnable().map((slot) => ({ lease: slot.lease, drop: () => this.runner.drop(slot) }));
-  }
-  heard(news: LeaseState["subscriptions"][number], served: boolean): void {
-    this.runner.standing.stateIs(news.state);
-    if (this.runner.holdsKeys) this.#boundHeld();
-    if (news.revision === this.revision) {
-      this.#unservedSinceMs = undefined;
-      return;
-    }
-    this.runner.shrinkTo(0);
-    const nowMs = this.#store.env.monotonic();
-    if (served) this.#unservedSinceMs = undefined;
-    else this.#unservedSinceMs ??= nowMs;
-    if (this.#unservedSinceMs !== undefined && nowMs - this.#unservedSinceMs >= this.#leaseMs) this.#reinstate();
-  }
-  /** At the bound of held rows the subscription stops reading, loudly, until some are settled. */
-  #boundHeld(): void {
-    this.#store.engine.ledger.tally().then(
-      (tallies) => this.runner.heldBound.is(tallies.find((each) => each.sub === this.sub)?.rows.held ?? 0),
-      (error: unknown) => this.#unlessItMayPass(error),
-    );
-  }
-  /** Nobody serves the newer definition any more (it was rolled back): this one becomes the newest again. */
-  #reinstate(): void {
-    this.#unservedSinceMs = undefined;
-    const { log, ledger } = this.#store.engine;
-    enrol(log, ledger, this.runner.spec, true).then(
-      (entry) => this.runner.enrolledAs(entry),
-      (error: unknown) => this.#unlessItMayPass(error),
-    );
-  }
-  /** A busy store is asked again after a later round. */
-  #unlessItMayPass(error: unknown): void {
-    if (!mayPass(error)) this.runner.world.fail(error);
-  }
 }

@@ -1,13 +1,19 @@
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type App, type AppSpec, appSpecOf } from "../app/app.ts";
 import type { HandlerContext } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Engine, EngineHandle } from "../engine/engine.ts";
+import { Database, ownPrefix } from "../engines/sqlite/database.ts";
+import { sqlite } from "../engines/sqlite/index.ts";
 import { memory } from "../engines/memory/index.ts";
 import type { NewEvent } from "../event/define.ts";
 import { limits } from "../limits.ts";
 import { crashPoint, crashPointNow, DoomedProcess, doomed } from "./crash-point.ts";
 import type { Effect } from "./fake-effect.ts";
-import { openTestLog, type TestLog } from "./test-log.ts";
+import { hasProjections, openTestLog, type TestLog } from "./test-log.ts";
 import { VirtualEnv } from "./virtual-env.ts";
 
 export interface CrashReport {
@@ -29,12 +35,18 @@ export interface CrashSubject {
   readonly app: App;
   // oxlint-disable-next-line typescript/no-explicit-any -- effects of any shape
   readonly effects: readonly Effect<any>[];
+  /**
+   * Statements that make tables of yours. Given (`[]` will do), the app runs on an SQLite file of its own, so that handlers
+   * may use `sqliteStore()` and `ctx.write`, and each row of each table counts as an effect. An app with projections needs
+   * none of them to run there.
+   */
+  readonly tables?: readonly string[];
 }
 
 /**
  * Runs the app once for every crash point (before and after each verb of `ctx`, each fake effect and each write to the
  * store), kills the process there, recovers with a new one, and compares what was done with a run that nothing disturbed.
- * `make` must build a fresh app with fresh effects each time.
+ * `make` must build a fresh app with fresh effects each time. With `tables` on an SQLite file, else in memory.
  */
 export async function crashTest(make: () => CrashSubject, events: readonly NewEvent[]): Promise<CrashReport> {
   const calm = await life(make(), events, -1);
@@ -61,7 +73,8 @@ async function life(
   events: readonly NewEvent[],
   dieAt: number,
 ): Promise<{ readonly done: Map<string, number>; readonly points: readonly string[] }> {
-  const store = memory();
+  await using place = placeOf(subject);
+  const store = place.engine;
   const app = watched(appSpecOf(subject.app));
   const env = new VirtualEnv();
   const died = Promise.withResolvers<void>();
@@ -74,8 +87,54 @@ async function life(
   const log = survivor instanceof Object ? survivor : await recover(app, store, env, events);
   await rest(log);
   const done = await tally(log, subject);
+  place.count(done);
   await log.close();
   return { done, points: process.points };
+}
+
+/** Where a life takes place, and what its tables hold in the end. */
+interface Place extends AsyncDisposable {
+  readonly engine: EngineHandle;
+  count(done: Map<string, number>): void;
+}
+function placeOf({ app, tables = hasProjections(appSpecOf(app)) ? [] : undefined }: CrashSubject): Place {
+  if (tables === undefined) return { engine: memory(), count: () => {}, [Symbol.asyncDispose]: async () => {} };
+  const folder = mkdtempSync(join(tmpdir(), "factlog-crash-"));
+  const file = join(folder, "log.db");
+  return {
+    engine: withTables(sqlite(file), file, tables),
+    count: (done) => countRows(file, done),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+/** The first process makes them. */
+function withTables(handle: EngineHandle, file: string, tables: readonly string[]): EngineHandle {
+  let made = false;
+  return {
+    ...handle,
+    async open(env): Promise<Engine> {
+      const engine = await handle.open(env);
+      if (made) return engine;
+      made = true;
+      const db = new Database(file, { timeoutMs: limits.busyMaxMs });
+      for (const text of tables) db.exec(text);
+      db.close();
+      return engine;
+    },
+  };
+}
+function countRows(file: string, done: Map<string, number>): void {
+  const db = new Database(file, { readOnly: true, timeoutMs: limits.busyMaxMs });
+  const names = db.prepare<[string]>(
+    `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '${ownPrefix}*' AND name NOT GLOB 'sqlite_*'`,
+  );
+  for (const [name] of names.all()) {
+    for (const row of db.prepare(`SELECT * FROM "${name.replaceAll('"', '""')}"`).all()) {
+      const what = `row of ${name} ${JSON.stringify(row)}`;
+      done.set(what, (done.get(what) ?? 0) + 1);
+    }
+  }
+  db.close();
 }
 
 async function work(
@@ -130,17 +189,26 @@ function withoutKey(call: {
 }
 
 // ── where a process may die ──
+type Names = ReadonlyMap<string, string>;
 function watched(spec: AppSpec): AppSpec {
   return { ...spec, subscriptions: spec.subscriptions.map(watchedSubscription) };
 }
 function watchedSubscription(spec: SubscriptionSpec): SubscriptionSpec {
-  return { ...spec, handler: (event, ctx) => spec.handler(event, watchedContext(ctx)) };
+  const { projection } = spec;
+  const watch =
+    (handler: SubscriptionSpec["handler"]): SubscriptionSpec["handler"] =>
+    (event, ctx) =>
+      handler(event, watchedContext(ctx));
+  const watchedToo = projection && {
+    projection: { ...projection, handlerOn: (names: Names) => watch(projection.handlerOn(names)) },
+  };
+  return { ...spec, handler: watch(spec.handler), ...watchedToo };
 }
 function watchedContext(ctx: HandlerContext): HandlerContext {
   return new Proxy(ctx, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
-      if (name === "state") return watchedVerbs(value as object, "state");
+      if (name === "state" || name === "tx") return watchedVerbs(value as object, name);
       if (typeof value !== "function") return value;
       return watchedVerb(value.bind(target) as (...args: unknown[]) => unknown, `ctx.${String(name)}`);
     },
@@ -176,7 +244,11 @@ function withPoints(handle: EngineHandle): EngineHandle {
     identity: `${handle.identity} with crash points`,
     async open(env): Promise<Engine> {
       const engine = await handle.open(env);
-      return { ...engine, log: pointed(engine.log, ["append"]), ledger: pointed(engine.ledger, ["record", "command"]) };
+      return {
+        ...engine,
+        log: pointed(engine.log, ["append"]),
+        ledger: pointed(engine.ledger, ["record", "command", "transact", "generation"]),
+      };
     },
   };
 }

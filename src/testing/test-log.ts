@@ -2,6 +2,7 @@ import { type App, type AppSpec, appSpecOf } from "../app/app.ts";
 import { type Duration, durationMs } from "../duration.ts";
 import type { EngineHandle } from "../engine/engine.ts";
 import { memory } from "../engines/memory/index.ts";
+import { sqlite } from "../engines/sqlite/index.ts";
 import { FactlogError } from "../errors.ts";
 import type { AnyEventType, EventOf, RecordedEvent } from "../event/define.ts";
 import { limits } from "../limits.ts";
@@ -66,10 +67,16 @@ export class TestLog extends Log {
   }
 }
 
-/** In memory, with a virtual clock and the real runtime: no worker process, no waiting. */
+/**
+ * In memory, with a virtual clock and the real runtime: no worker process, no waiting. An app with projections gets an SQLite
+ * log in memory, which has tables: read them by `log.query`.
+ */
 export function testLog(app: App): Promise<TestLog> {
-  return openTestLog(appSpecOf(app), memory(), new VirtualEnv());
+  const spec = appSpecOf(app);
+  return openTestLog(spec, hasProjections(spec) ? sqlite("sqlite::memory:") : memory(), new VirtualEnv());
 }
+export const hasProjections = (app: AppSpec): boolean =>
+  app.subscriptions.some((each) => each.projection !== undefined);
 
 /** `testLog` on a given store and clock. */
 export async function openTestLog(app: AppSpec, engine: EngineHandle, env: VirtualEnv): Promise<TestLog> {

@@ -4,8 +4,9 @@ import { generateText } from "ai";
 import { type Budget, durable, type Prices, type Usage, usageOf } from "../../src/agent/index.ts";
 import type { OpenApproval } from "../../src/index.ts";
 import { type Answer, ModelServer } from "../support/model-server.ts";
-import { eventually } from "../runtime/support.ts";
-import { reader, running } from "./support.ts";
+import { testLog } from "../../src/testing/index.ts";
+import { engines, eventually, unwell } from "../runtime/support.ts";
+import { appOf, Order, reader, running } from "./support.ts";
 
 const prices: Prices = { "test-model": { inputPerMillion: 1, outputPerMillion: 10 } };
 const server = (answer: Answer = {}) => ModelServer.start(() => ({ text: "x", tokens: [100, 50], ...answer }));
@@ -122,4 +123,71 @@ test("an answer that does not tell its tokens asks, once, where they are limited
   assert.equal(model.calls.length, 1);
   await log.answer(asked, true);
   await log.closed(1);
+});
+
+const perDay: Budget = { steps: 3, per: "day" };
+/** One call for each event. */
+const daily = (model: ModelServer, budget = perDay) =>
+  reader(
+    async (event, ctx) => {
+      const { model: wrapped } = durable(ctx, { model: model.model(), budget, prices });
+      await generateText({ model: wrapped, prompt: event.data.key });
+    },
+    { order: "none", onWait: "release-key" },
+  );
+
+for (const { name, fresh } of engines) {
+  test(`${name}: a day's budget is of the subscription, over all processes; a yes gives all of them the same again`, async () => {
+    await using model = await server();
+    const store = fresh();
+    await using first = await running(daily(model), store);
+    await using _second = await running(daily(model), store);
+    await first.publish("a", "b", "c", "d", "e", "f", "g", "h");
+    const asked = async (): Promise<readonly OpenApproval[]> => Array.fromAsync(first.log.operator.approvals());
+    await eventually("five ask", async () => (await asked()).length === 5);
+    await first.closed(3);
+    assert.equal(model.calls.length, 3);
+    const [one, two] = await asked();
+    assert.match(one!.step, /^agent\.budget\.\d{4}-\d\d-\d\d$/);
+    assert.match(one!.summary, /^reader has used up its budget of \d{4}-\d\d-\d\d \(steps\): 3 model calls, /);
+    assert.equal(one!.expiresAt?.toISOString().slice(10, 19), "T00:00:00");
+    await first.answer(one!, true);
+    await first.closed(4);
+    // What waits was asked itself; what is new finds room for two.
+    await first.publish("i", "j");
+    await first.closed(6);
+    await first.answer(two!, false);
+    await eventually("it is dead", async () => (await Array.fromAsync(first.log.operator.deadLetters())).length === 1);
+    assert.deepEqual([model.calls.length, (await asked()).length], [6, 3]);
+    assert.deepEqual(await unwell(first.log), []);
+  });
+}
+
+test("who waits for more goes on with the next day's budget; tokens are reserved by what calls took before", async () => {
+  await using model = await server();
+  await using log = await testLog(appOf(daily(model, { tokens: 400, per: "day" })));
+  await log.publish(Order({ key: "a", n: 1 }));
+  await log.settled();
+  await log.publishAll(["b", "c", "d", "e"].map((key) => Order({ key, n: 1 })));
+  await log.settled();
+  // 150 tokens a call: the third goes beyond.
+  assert.equal(model.calls.length, 3);
+  await log.advance("1h");
+  assert.equal(model.calls.length, 3);
+  await log.advance("1d");
+  await log.settled();
+  assert.equal(model.calls.length, 5);
+  assert.deepEqual(await Array.fromAsync(log.operator.approvals()), []);
+});
+
+test("calls at one time do not go beyond a day's budget: each has its place before it is made", async () => {
+  const all = Promise.withResolvers<void>();
+  await using model = await server({ when: all.promise });
+  await using log = await running(daily(model));
+  await log.publish(...Array.from({ length: 12 }, (_, n) => `k${n}`));
+  await eventually("nine ask", async () => (await Array.fromAsync(log.log.operator.approvals())).length === 9);
+  await eventually("three calls", () => model.calls.length === 3);
+  all.resolve();
+  await log.closed(3);
+  assert.equal(model.calls.length, 3);
 });

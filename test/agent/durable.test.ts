@@ -234,7 +234,7 @@ test("what is no part of it is refused", async () => {
           durable(ctx, { model, tools: { t: tool({ inputSchema: z.object({}) }) }, policy: { t: "odd" as "pure" } }),
         () => durable(ctx, { model, budget: { usd: 1 } }),
         () => durable(ctx, { model, budget: { tokens: -1 } }),
-        () => durable(ctx, { model, budget: { per: "day" as "delivery" } }),
+        () => durable(ctx, { model, budget: { per: "week" as "day" } }),
         () => durable(ctx, { model, prices: { "test-model": { inputPerMillion: -1, outputPerMillion: 1 } } }),
       ];
       for (const each of bad) {

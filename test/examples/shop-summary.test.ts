@@ -13,6 +13,7 @@ const purchases: readonly Purchase[] = ["a-1", "b-1", "a-2"].map((orderId, i) =>
   cds: i + 1,
   cents: 100 * (i + 1),
 }));
+const days = new Map(purchases.map(({ date, cds, cents }) => [date, { purchases: 1, cds, cents }]));
 const expected = { purchases: 3, cds: 6, cents: 600 };
 
 function call(effect: Effect, { orderId, cds, cents }: Purchase): Call {
@@ -26,6 +27,11 @@ const sound: Evidence = {
     letters: purchases,
     forecast: [],
   },
+  sales: {
+    days: purchases.map(({ date, cds, cents }) => ({ day: date, purchases: 1, cds, cents })),
+    orders: purchases,
+    generation: 1,
+  },
   orders: purchases.map((purchase) => purchase.orderId),
   events: 12,
   deliveries: 18,
@@ -33,7 +39,7 @@ const sound: Evidence = {
   complaints: [],
 };
 const summaryOf = (evidence: Evidence): Summary =>
-  summarise({ evidence, purchases, expected, repeatedCallsMax: 1, seconds: 1 });
+  summarise({ evidence, purchases, expected, days, repeatedCallsMax: 1, seconds: 1 });
 const swapped = <T>(list: readonly T[], i: number, j: number): T[] => list.with(i, list[j] as T).with(j, list[i] as T);
 
 test("sound evidence is ok", () => {
@@ -49,12 +55,24 @@ test("a call repeated under its key is counted once, and tolerated as long as a 
   assert.deepEqual([summaryOf(twice).ok, summaryOf(twice).repeatedCalls], [false, 2]);
 });
 
-const { calls, tables } = sound;
+const { calls, tables, sales } = sound;
 const spoilt: readonly (readonly [string, Evidence, Partial<Summary>])[] = [
   ["a call is missing", { ...sound, calls: calls.slice(0, -1) }, { lost: 1 }],
   ["a row is missing", { ...sound, tables: { ...tables, letters: purchases.slice(1) } }, { lost: 1 }],
   ["a second key", { ...sound, calls: [...calls, { ...(calls.at(-1) as Call), key: "2" }] }, { duplicateEffects: 1 }],
   ["a second row", { ...sound, tables: { ...tables, letters: [...purchases, ...purchases] } }, { duplicateEffects: 3 }],
+  [
+    "an order applied twice",
+    { ...sound, sales: { ...sales, orders: [...purchases, ...purchases] } },
+    { duplicateEffects: 3 },
+  ],
+  ["an order never applied", { ...sound, sales: { ...sales, orders: purchases.slice(1) } }, { lost: 1 }],
+  ["a day is missing", { ...sound, sales: { ...sales, days: sales.days.slice(1) } }, { dailyTotalsExact: false }],
+  [
+    "a day has another sum",
+    { ...sound, sales: { ...sales, days: sales.days.map((day) => ({ ...day, cents: day.cents + 1 })) } },
+    { dailyTotals: 0, dailyTotalsExact: false },
+  ],
   ["charged out of order", { ...sound, calls: swapped(calls, 0, 2) }, { orderViolations: 1 }],
   ["reserved out of order", { ...sound, calls: swapped(calls, 3, 5) }, { orderViolations: 1 }],
   ["shipped before it was charged", { ...sound, calls: swapped(calls, 0, 6) }, { orderViolations: 2 }],

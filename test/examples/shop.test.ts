@@ -148,15 +148,15 @@ for (const [how, ...flags] of [["in one process"], ["in a process for each part"
         ok: true,
         faults: [],
         events: 4 * purchases,
-        deliveries: 6 * purchases,
+        deliveries: 9 * purchases,
         distinctEffects: 4 * purchases,
         repeatedCalls: 0,
       },
     );
-    const { lost, duplicateEffects, orderViolations, dead, conservation } = summary;
+    const { lost, duplicateEffects, orderViolations, dead, conservation, dailyTotalsExact } = summary;
     assert.deepEqual(
-      { lost, duplicateEffects, orderViolations, dead, conservation },
-      { lost: 0, duplicateEffects: 0, orderViolations: 0, dead: 0, conservation: true },
+      { lost, duplicateEffects, orderViolations, dead, conservation, dailyTotalsExact },
+      { lost: 0, duplicateEffects: 0, orderViolations: 0, dead: 0, conservation: true, dailyTotalsExact: true },
     );
   });
 }
@@ -169,7 +169,7 @@ test("the drill: everything breaks, and nothing is lost, doubled or out of order
     { ok, lost, duplicateEffects, orderViolations, dead, conservation, purchases },
     { ok: true, lost: 0, duplicateEffects: 0, orderViolations: 0, dead: 0, conservation: true, purchases: 500 },
   );
-  assert.deepEqual([summary.events, summary.deliveries, summary.distinctEffects], [2_000, 3_500, 2_000]);
+  assert.deepEqual([summary.events, summary.deliveries, summary.distinctEffects], [2_000, 5_000, 2_000]);
   assert.equal(summary.publishedAgain, 500);
   assert.equal(summary.kills.length, 3);
   assert.equal(new Set(summary.kills.map((kill) => kill.pid)).size, 3);
@@ -185,6 +185,7 @@ test("the drill: everything breaks, and nothing is lost, doubled or out of order
   assert.ok(summary.backlog > 0 && summary.poison.dead > 0);
   assert.equal(summary.poison.dead, summary.poison.expected);
   assert.equal(summary.poison.redriven, summary.poison.dead);
+  assert.deepEqual([summary.dailyTotalsExact, summary.salesGeneration], [true, 2]);
   assert.deepEqual(summary.forecast, { facts: 500, distinct: 500, same: true });
 });
 

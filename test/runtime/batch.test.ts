@@ -262,6 +262,24 @@ for (const scene of serverNames.length > 0 ? [onSqlite, onPostgres] : [onSqlite]
   });
 }
 
+test("statements go with what they were queued for: beside events that a filter takes out, before and behind", async (t) => {
+  const { log, rows } = await onSqlite(t);
+  await log.publishAll(numbers(40).map((n) => Order({ key: n < 20 ? "one" : `k${n}`, n })));
+  const one = defineBatchSubscription(
+    "one",
+    { on: Order, from: "beginning", batch: { max: 2 }, filter: (event) => event.data.n % 2 === 1 },
+    async (events, ctx) => {
+      for (const event of events) ctx.write(sql`INSERT INTO effect VALUES (${event.data.n})`);
+    },
+  );
+  await finish(log, one);
+  assert.deepEqual(
+    await rows(),
+    numbers(40).filter((n) => n % 2 === 1),
+  );
+  assert.deepEqual(await unwell(log), []);
+});
+
 suite("stores", () => {
   test("sqliteStore: rows are there once; what fails leaves nothing of what was written for it", async (t) => {
     const { log, rows } = await onSqlite(t);

@@ -18,6 +18,8 @@ export interface Answer {
   readonly tokens?: readonly [input: number, output: number] | null;
   /** In place of an answer. */
   readonly status?: number;
+  /** The body, whatever it is, under status 200. */
+  readonly body?: string;
   /** It comes when this does; never: the server hangs. */
   readonly when?: Promise<void>;
   /** Streams only: the rest comes when this does. */
@@ -78,6 +80,9 @@ export class ModelServer implements AsyncDisposable {
     if (answer.status !== undefined) {
       response.writeHead(answer.status, { "content-type": "application/json" });
       response.end(JSON.stringify({ error: { message: `status ${answer.status}`, type: "test", code: null } }));
+    } else if (answer.body !== undefined) {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(answer.body);
     } else if (stream) await streamed(response, answer, this.calls.length);
     else {
       response.writeHead(200, { "content-type": "application/json" });

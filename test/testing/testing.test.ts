@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
-import { defineApp, defineSubscription } from "../../src/index.ts";
+import { sqliteStore } from "../../src/engines/sqlite/index.ts";
+import { defineApp, defineBatchSubscription, defineEvent, defineSubscription, sql } from "../../src/index.ts";
 import { crashTest, fakeEffect, testLog } from "../../src/testing/index.ts";
 import { Done, Order } from "../runtime/facts.ts";
 
@@ -107,4 +108,59 @@ test("crashTest: state, announce and emit survive every crash; an effect that no
 test("crashTest: a report without points is not ok", async () => {
   const empty = await crashTest(() => ({ app: defineApp({ name: "empty", subscriptions: [] }), effects: [] }), []);
   assert.deepEqual([empty.ok, empty.points], [false, 0]);
+});
+
+test("crashTest: rows of a store's handler survive every crash, once; batches, ctx.write and state beside it too", async () => {
+  const Placed = defineEvent("Placed", { schema: z.object({ id: z.string(), n: z.number() }), key: (data) => data.id });
+  const Booked = defineEvent("Booked", { schema: z.object({ n: z.number() }) });
+  const retry = { backoff: [1] };
+  const subject = () => {
+    let failed = false;
+    const store = defineSubscription(
+      "store",
+      { on: Placed, emits: [Booked], store: sqliteStore(), retry },
+      ({ data }, ctx) => {
+        ctx.tx.run("INSERT INTO effect VALUES ('store', ?)", data.n);
+        if (data.n === 2 && !failed) {
+          failed = true;
+          throw new Error("once, after its row");
+        }
+        ctx.emit(Booked({ n: data.n }));
+      },
+    );
+    const batch = defineBatchSubscription(
+      "batch",
+      { on: Placed, store: sqliteStore(), batch: { max: 10 }, retry },
+      (events, ctx) => {
+        for (const { data } of events) ctx.tx.run("INSERT INTO effect VALUES ('batch', ?)", data.n);
+      },
+    );
+    const write = defineBatchSubscription("write", { on: Placed, batch: { max: 10 }, retry }, async (events, ctx) => {
+      for (const { data } of events) ctx.write(sql`INSERT INTO effect VALUES ('write', ${data.n})`);
+    });
+    const tables = ["CREATE TABLE effect(who, n)"];
+    return { app: defineApp({ name: "crash", subscriptions: [store, batch, write] }), effects: [], tables };
+  };
+  const report = await crashTest(
+    subject,
+    [1, 2].map((n) => Placed({ id: "k", n })),
+  );
+  assert.deepEqual([report.problems, report.ok], [[], true]);
+  assert.ok(report.points > 20, `${report.points}`);
+});
+
+test("crashTest: a row written beside the transaction is found lost or doubled", async () => {
+  const Placed = defineEvent("Placed", { schema: z.object({ n: z.number() }) });
+  const subject = () => {
+    const elsewhere = fakeEffect("elsewhere", async (_n: number) => {});
+    const store = defineSubscription("store", { on: Placed, store: sqliteStore() }, ({ data }, ctx) => {
+      void elsewhere(data.n).catch(() => undefined);
+      ctx.tx.run("INSERT INTO effect VALUES (?)", data.n);
+    });
+    const tables = ["CREATE TABLE effect(n)"];
+    return { app: defineApp({ name: "crash", subscriptions: [store] }), effects: [elsewhere], tables };
+  };
+  const report = await crashTest(subject, [Placed({ n: 1 })]);
+  assert.equal(report.ok, false);
+  assert.ok(report.problems.every(({ effect }) => effect.startsWith("elsewhere")));
 });

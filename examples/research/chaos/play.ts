@@ -98,6 +98,8 @@ class Chaos {
   #start(provider: Provider): void {
     const life = `life-${++this.#lives}`;
     Object.assign(process.env, {
+      // Most of a start is reading and stripping sources.
+      NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(import.meta.dirname, "../.factlog/compiled"),
       FACTLOG_URL: this.#url,
       FACTLOG_MODEL: extractive.modelId,
       FACTLOG_MODEL_URL: provider.url,

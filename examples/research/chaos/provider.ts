@@ -18,6 +18,7 @@ const slowestMs = 200;
 interface Asked {
   /** Which worker, by the key that it shows. */
   readonly life: string;
+  readonly beganMs: number;
   outcome: "open" | "answered" | "failed" | "hung" | "gone";
   /** Its worker was killed while it was under way. */
   cut: boolean;
@@ -124,7 +125,7 @@ export class Provider implements AsyncDisposable {
     const question = this.#questions.get(content);
     if (question === undefined) return { status: 400 };
     const life = String(headers.authorization).replace("Bearer ", "");
-    const call: Asked = { life, outcome: "open", cut: false, again: false };
+    const call: Asked = { life, beganMs: performance.now(), outcome: "open", cut: false, again: false };
     // It was sent before the kill, and arrives after it.
     if (this.#killed.has(life)) this.#cut(call);
     this.#judge(content, question);
@@ -149,10 +150,17 @@ export class Provider implements AsyncDisposable {
     for (const call of this.#asked.get(content) ?? []) {
       if (call.again || (call.outcome !== "answered" && !call.cut)) continue;
       call.again = true;
-      const isKept = call.outcome === "answered" && (reached > place || !this.#killed.has(call.life));
+      const isKept = call.outcome === "answered" && (reached > place || this.#hasKept(call));
+      // Answered, and given up all the same: whoever asked was too busy to look, and asks again.
+      if (!isKept && !call.cut && !this.#killed.has(call.life)) continue;
       if (isKept) this.#recordedCallsRepeated++;
       else this.#repeatedInFlight++;
     }
+  }
+
+  /** A worker that lives has what it was answered, but for what it had given up by then. */
+  #hasKept({ life, beganMs }: Asked): boolean {
+    return !this.#killed.has(life) && performance.now() - beganMs < hangMs;
   }
 
   /** What is under way is paid for, whether its answer arrives or not; under a key that is known, nothing is. */

@@ -91,7 +91,8 @@ function deadRow(
 
 function define(store: Store, request: Named<"define">): CommandResult {
   const { definition } = request;
-  const known = find(store, request.name);
+  const known = request.sub === undefined ? find(store, request.name) : store.subscriptions.get(request.sub);
+  if (known === undefined && request.sub !== undefined) throw notThere(`the subscription ${request.name}`);
   if (known === undefined) return resultOf(create(store, request), { created: true });
   if (newestOf(known).slots !== definition.slots) {
     throw conflict(`${request.name} was created with slots ${newestOf(known).slots}: retire it, or take another name.`);

@@ -89,6 +89,11 @@ export class MemoryLog implements EventLog {
     });
   }
 
+  async locate(id: string): Promise<readonly EventRef[]> {
+    this.#requireOpen();
+    return this.#store.events.filter((event) => event.id === id).map(({ slot, position }) => ({ slot, position }));
+  }
+
   wake(maxMs: number, signal: AbortSignal): Promise<void> {
     return this.#waker.wait(maxMs, signal);
   }

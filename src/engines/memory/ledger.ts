@@ -1,3 +1,4 @@
+import { FactlogError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { TransactionSource } from "../../app/store.ts";
 import type { LedgerCapabilities } from "../../engine/capabilities.ts";
@@ -19,6 +20,7 @@ import type {
   SubscriptionTally,
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
+import type { Generation } from "../../engine/projections.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import type { Transact, Transacted } from "../../engine/transact.ts";
 import { command } from "./command.ts";
@@ -166,6 +168,20 @@ export class MemoryLedger implements Ledger {
     return command(this.#opened(), request);
   }
 
+  async projections(): Promise<readonly Generation[]> {
+    this.#opened();
+    return [];
+  }
+  tableName(): string {
+    throw noTables();
+  }
+  async generation(): Promise<number> {
+    throw noTables();
+  }
+  async query(): Promise<readonly Record<string, unknown>[]> {
+    throw noTables();
+  }
+
   async tally(): Promise<readonly SubscriptionTally[]> {
     return tally(this.#opened().store);
   }
@@ -207,3 +223,9 @@ function rowsInState(rows: readonly Row[], query: DeliveryQuery & { kind: "state
 /** By (sub, slot, position). */
 const compare = (a: DeliveryRef, b: DeliveryRef): number =>
   a.sub - b.sub || a.gen - b.gen || a.slot - b.slot || a.position - b.position;
+
+const noTables = (): FactlogError =>
+  new FactlogError(
+    "NOT_SUPPORTED",
+    'a log in memory has no SQL, and so no tables: use "sqlite::memory:", a file, or postgres://...',
+  );

@@ -81,7 +81,7 @@ export class Commands {
 }
 
 /** One command, inside its transaction. */
-class Act {
+export class Act {
   readonly #store: Store;
   readonly #run: Run;
   readonly #slots: number;
@@ -113,7 +113,8 @@ class Act {
   }
 
   async define(command: Named<"define">): Promise<CommandResult> {
-    const known = await this.#find(command.name);
+    const known = await (command.sub === undefined ? this.#find(command.name) : this.#byId(command.sub));
+    if (known === undefined && command.sub !== undefined) throw notThere(`the subscription ${command.name}`);
     if (known === undefined) return this.#resultOf(await this.#create(command), { created: true });
     const revisions = (
       await this.#query<[string]>("SELECT definition FROM S.revision WHERE sub = $1 ORDER BY revision", known.sub)
@@ -239,10 +240,14 @@ class Act {
     );
     if (isServed) throw conflict(`a worker serves ${name}: stop it, then retire.`);
     const result = await this.#resultOf(subscription);
+    await this.remove(sub);
+    return result;
+  }
+  /** All that a subscription has. */
+  async remove(sub: number): Promise<void> {
     await this.#query("SELECT 1 FROM S.slot WHERE sub = $1 ORDER BY sub, gen, slot FOR UPDATE", sub);
     for (const table of tablesOfSubscription) await this.#query(`DELETE FROM S.${table} WHERE sub = $1`, sub);
     await this.#query("DELETE FROM S.subscription WHERE id = $1", sub);
-    return result;
   }
 
   async #rename({ name, to }: Named<"rename">): Promise<CommandResult> {
@@ -327,6 +332,11 @@ class Act {
     return row === undefined ? undefined : { sub: row[0], gen: row[1], newest: row[2] };
   }
 
+  async #byId(sub: number): Promise<Subscription | undefined> {
+    const [row] = await this.#query<[number, number]>("SELECT gen, newest FROM S.subscription WHERE id = $1", sub);
+    return row === undefined ? undefined : { sub, gen: row[0], newest: row[1] };
+  }
+
   async #named(name: string): Promise<Subscription> {
     const subscription = await this.#find(name);
     if (subscription === undefined) throw notThere(`the subscription ${name}`);
@@ -334,8 +344,7 @@ class Act {
   }
 
   async #ofDelivery({ sub }: DeliveryRef): Promise<CommandResult> {
-    const [row] = await this.#query<[number, number]>("SELECT gen, newest FROM S.subscription WHERE id = $1", sub);
-    return this.#resultOf({ sub, gen: row![0], newest: row![1] });
+    return this.#resultOf((await this.#byId(sub))!);
   }
 
   async #resultOf(
@@ -366,6 +375,6 @@ export function notThere(what: string): FactlogError {
   return new FactlogError("NOT_FOUND", `${what} is not there: list what is, and try again.`);
 }
 
-function conflict(message: string): FactlogError {
+export function conflict(message: string): FactlogError {
   return new FactlogError("CONFLICT", message);
 }

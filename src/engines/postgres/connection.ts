@@ -28,6 +28,8 @@ export interface ConnectionOptions {
   readonly applicationName: string;
   /** Runs on each new connection before anything else. */
   readonly prepare?: (run: Run, client: Client) => Promise<void>;
+  /** Looks at each new connection before anything is set on it. */
+  readonly look?: (client: Client) => Promise<void>;
   /** Hears that an established connection has ended. */
   readonly ended?: () => void;
   readonly notified?: (message: Notification) => void;
@@ -139,7 +141,7 @@ export class Connection {
   }
 
   async #connect(): Promise<Client> {
-    const { driver, location, applicationName, role, prepare } = this.#options;
+    const { driver, location, applicationName, role, look, prepare } = this.#options;
     const client = new driver.Client({
       ...location.client,
       application_name: `${applicationName} ${role}`,
@@ -154,6 +156,7 @@ export class Connection {
     client.on("notification", (message) => this.#options.notified?.(message));
     try {
       await client.connect();
+      await look?.(client);
       await client.query(settings);
       await this.#bury(client);
       await prepare?.(runOn(client), client);

@@ -2,6 +2,8 @@ import type { Delta, DeltaPort } from "../../engine/deltas.ts";
 
 /** A notification carries less than 8,000 bytes. */
 const payloadBytesMax = 7_900;
+/** Tellings that wait for a server which does not answer; more are lost. */
+const waitingMax = 100;
 /** Tells a delta from a head, which is a number. */
 const mark = "d";
 
@@ -9,6 +11,8 @@ const mark = "d";
 export class PostgresDeltas implements DeltaPort {
   readonly #me: string;
   readonly #notify: (payloads: readonly string[]) => Promise<void>;
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
   readonly #ears = new Set<(delta: Delta) => void>();
 
   constructor(me: string, notify: (payloads: readonly string[]) => Promise<void>) {
@@ -17,9 +21,15 @@ export class PostgresDeltas implements DeltaPort {
   }
   tell(deltas: readonly Delta[]): void {
     const payloads = deltas.flatMap((delta) => this.#payloadsOf(delta));
-    this.#notify(payloads).catch(() => {
-      // Lost.
-    });
+    if (this.#waiting >= waitingMax) return;
+    this.#waiting++;
+    // One after the other: connections are several.
+    this.#last = this.#last
+      .then(() => this.#notify(payloads))
+      .catch(() => {
+        // Lost.
+      })
+      .finally(() => this.#waiting--);
   }
   listen(hear: (delta: Delta) => void): () => void {
     this.#ears.add(hear);

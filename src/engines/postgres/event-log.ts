@@ -13,7 +13,7 @@ import type {
 import type { EncodedEvent, PositionNumber, StoredEvent } from "../../event/stored-event.ts";
 import { limits } from "../../limits.ts";
 import { AppendGroup } from "./append-group.ts";
-import { eventColumns, toEvent, type EventRow } from "./event-row.ts";
+import { eventColumns, idHex, toEvent, type EventRow } from "./event-row.ts";
 import type { Run } from "./connection.ts";
 import type { Store } from "./store.ts";
 
@@ -71,6 +71,12 @@ export class PostgresLog implements EventLog {
       const event = found.get(position);
       return event?.slot === slot ? event : undefined;
     });
+  }
+
+  async locate(id: string): Promise<readonly EventRef[]> {
+    this.#requireOpen();
+    const rows = await this.#store.read((run) => run<[number, number]>(this.#sql.locate, [idHex(id)], "locate"));
+    return rows.map(([slot, position]) => ({ slot, position }));
   }
 
   async wake(maxMs: number, signal: AbortSignal): Promise<void> {
@@ -166,6 +172,10 @@ function sqlOf(store: Store) {
        ) p ON true ORDER BY p.position`,
     ),
     fetch: store.sql(`SELECT ${eventColumns} FROM S.event e WHERE e.position = ANY($1::bigint[])`),
+    locate: store.sql(
+      `SELECT e.slot, e.position FROM S.source s, LATERAL (
+         SELECT slot, position FROM S.event WHERE source = s.id AND id = decode($1, 'hex')) e ORDER BY 2`,
+    ),
     relay: store.sql("SELECT carried, more, head FROM S.carry_outbox($1, $2, $3, $4)"),
     count: store.sql("SELECT h.position, t.name, t.appended FROM S.head h LEFT JOIN S.type t ON t.appended > 0"),
   };

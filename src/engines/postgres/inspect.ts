@@ -17,6 +17,8 @@ const countedEventsMax = 1_000_000;
 const notifyQueueMax = 0.5;
 /** Workers look several times a second: what lies in the outbox for longer is moved by nobody. */
 const outboxAgeMaxMs = 60_000;
+/** What is due, and how old something is, is told by the clocks of processes: further apart they show in it. */
+const clocksApartMaxMs = 60_000;
 /** Refused events that are named. */
 const refusedShown = 10;
 
@@ -38,11 +40,14 @@ export async function inspect(store: Store): Promise<readonly Finding[]> {
   return [...ofServer, ...ofLog];
 }
 
-async function server({ identity }: Store, run: Run): Promise<Finding[]> {
-  const [row] = await run<[string, string, string, string, number]>(
+async function server({ identity, env }: Store, run: Run): Promise<Finding[]> {
+  const askedMs = env.now();
+  const [row] = await run<[string, string, string, string, number, number]>(
     `SELECT current_setting('server_version'), current_setting('fsync'), current_setting('full_page_writes'),
-       current_setting('synchronous_commit'), pg_notification_queue_usage()`,
+       current_setting('synchronous_commit'), pg_notification_queue_usage(),
+       (extract(epoch FROM clock_timestamp()) * 1000)::float8`,
   );
+  const aheadMs = (askedMs + env.now()) / 2 - row![5];
   const { behind, openMs, by, ok } = await horizonOf(run);
   const [version, fsync, pageWrites, commit, queue] = row!;
   const queueShare = Number(queue);
@@ -56,6 +61,11 @@ async function server({ identity }: Store, run: Run): Promise<Finding[]> {
       check: "horizon",
       ok,
       message: `oldest snapshot ${behind} transactions behind, oldest transaction open for ${Math.round(openMs / 1_000)} s${by === undefined ? "" : `, by ${by}`}: as long as it is open, vacuum cleans nothing`,
+    },
+    {
+      check: "clock",
+      ok: Math.abs(aheadMs) < clocksApartMaxMs,
+      message: `this process is ${Math.abs(Math.round(aheadMs / 1_000))} s ${aheadMs < 0 ? "behind" : "ahead of"} the server; retries, delayed events and redriven ones are due by the clocks of processes, deaths and order are not`,
     },
     {
       check: "notify queue",

@@ -44,7 +44,11 @@ const isGone = (error: unknown): boolean => (error as { code?: unknown } | undef
 /** The lock is there before anyone can see the session. */
 async function join(store: Store): Promise<number> {
   const text = store.sql("SELECT nextval('S.session_id')");
-  const [row] = await store.repeat(store.writes, (run) => run<[number]>(text));
+  // A session that is not there any more may be one of a log that was restored under the connection.
+  const [row] = await store.repeat(store.writes, async (run) => {
+    await store.requireSameLife(run);
+    return run<[number]>(text);
+  });
   await store.hub.hold(row![0]);
   return row![0];
 }

@@ -16,9 +16,11 @@ import type {
   Recorded,
   SlotRef,
   SlotState,
+  SqlStatement,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
+import type { Generation, GenerationAct } from "../../engine/projections.ts";
 import type { Entering, Entry } from "../../engine/register.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import type { Transact, Transacted } from "../../engine/transact.ts";
@@ -27,6 +29,7 @@ import { Commands } from "./command.ts";
 import { closed } from "./event-log.ts";
 import { Steps } from "./journal.ts";
 import { lease } from "./lease.ts";
+import { Projections } from "./projections.ts";
 import { Queries } from "./queries.ts";
 import { Recorder } from "./record.ts";
 import { Register } from "./register.ts";
@@ -49,6 +52,7 @@ export class PostgresLedger implements Ledger {
   readonly #register: Register;
   readonly #steps: Steps;
   readonly #transactor: Transactor;
+  readonly #projections: Projections;
   #prunedMs = 0;
   #closing: Promise<void> | undefined;
 
@@ -62,6 +66,7 @@ export class PostgresLedger implements Ledger {
     this.#register = new Register(store, options);
     this.#transactor = new Transactor(store, options);
     this.capabilities = { sharesLog: options.sharesLog, writes: true, transactions: "postgres", instantDeath: true };
+    this.#projections = new Projections(store, options.slots);
     store.use();
   }
 
@@ -182,6 +187,25 @@ export class PostgresLedger implements Ledger {
   async command(command: Command): Promise<CommandResult> {
     this.#requireOpen();
     return this.#commands.run(command);
+  }
+
+  async projections(): Promise<readonly Generation[]> {
+    this.#requireOpen();
+    return this.#projections.all();
+  }
+
+  tableName(table: string, generation: number, within: "create" | "use"): string {
+    return this.#projections.tableName(table, generation, within);
+  }
+
+  async generation(act: GenerationAct): Promise<number> {
+    this.#requireOpen();
+    return this.#projections.act(act);
+  }
+
+  async query(statement: SqlStatement): Promise<readonly Record<string, unknown>[]> {
+    this.#requireOpen();
+    return this.#projections.query(statement);
   }
 
   async tally(): Promise<readonly SubscriptionTally[]> {

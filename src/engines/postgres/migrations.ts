@@ -1,5 +1,6 @@
 import { FactlogError } from "../../errors.ts";
 import type { Env } from "../../env.ts";
+import type { PositionNumber } from "../../event/stored-event.ts";
 import type { Run } from "./connection.ts";
 import type { Location } from "./location.ts";
 import { functions, inSchema, newestFormat, outboxFormat, steps } from "./schema.ts";
@@ -29,12 +30,17 @@ const oldestVersion = 14;
 const noOutbox = "ALTER TABLE S.outbox ADD CONSTRAINT the_log_is_not_in_this_schema CHECK (false)";
 
 /**
- * Changes where positions may be given a second time: in another cluster, in a copy of the database, and after a failover
- * or a recovery to a point in time, which begin another timeline.
+ * Changes where positions may be given a second time: in another cluster, in a copy of the database, after a failover or a
+ * recovery to a point in time, which begin another timeline, and where a dump was restored, which makes the tables anew.
+ * NULL on a standby. Names no table that must be there.
  */
-export const lifeSql = `SELECT (SELECT system_identifier FROM pg_control_system()) || '.' ||
-  substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '.' ||
-  (SELECT oid FROM pg_database WHERE datname = current_database())`;
+export const lifeSql = `SELECT CASE WHEN NOT pg_is_in_recovery() THEN
+  (SELECT system_identifier FROM pg_control_system()) || '.' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '.' ||
+  (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' ||
+  coalesce((SELECT oid FROM pg_class WHERE oid = to_regclass('S.head'))::text, '') END`;
+/** Before tables were part of it: then the log was looked at by an earlier version alone. */
+const isSame = (known: string | undefined, life: string): boolean =>
+  known === life || known === life.slice(0, life.lastIndexOf("."));
 
 /**
  * Brings the schema to the newest format in one transaction, under a lock, or recognises what it cannot use:
@@ -43,7 +49,7 @@ export const lifeSql = `SELECT (SELECT system_identifier FROM pg_control_system(
  */
 export async function migrate(run: Run, location: Location, wanted: Wanted, env: Env): Promise<Identity> {
   await requireServer(run, location);
-  const life = (await run<[string]>(lifeSql))[0]![0];
+  const life = await lifeOf(run, location);
   const known = await identityOf(run, location);
   if (known?.format === newestFormat && known.life === life) return requireWanted(known, wanted, location);
   await run("BEGIN");
@@ -59,10 +65,10 @@ export async function migrate(run: Run, location: Location, wanted: Wanted, env:
       await run(inSchema(noOutbox, location.quoted));
     await write(run, location, "format", newestFormat);
     if (before === undefined) await initialise(run, location, wanted);
-    if (before?.life !== life) {
-      await write(run, location, "epoch", env.uuid());
-      await write(run, location, "life", life);
-    }
+    // It may have no tables before now.
+    const now = await lifeOf(run, location);
+    if (!isSame(before?.life, now)) await write(run, location, "epoch", env.uuid());
+    await write(run, location, "life", now);
     await run("COMMIT");
   } catch (error) {
     await run("ROLLBACK").catch(() => undefined);
@@ -71,9 +77,25 @@ export async function migrate(run: Run, location: Location, wanted: Wanted, env:
   return requireWanted((await identityOf(run, location))!, wanted, location);
 }
 
-/** Whether the epoch still is the one that was found when the store was opened. */
-export async function isSameLife(run: Run, { life }: Identity): Promise<boolean> {
-  return (await run<[string]>(lifeSql))[0]![0] === life;
+const lifeOf = async (run: Run, { quoted }: Location): Promise<string> =>
+  (await run<[string]>(inSchema(lifeSql, quoted)))[0]![0];
+
+/**
+ * Whether the epoch still is the one that was found when the store was opened: that of the same life, in which no head
+ * lies below one that was seen. Where it does, old files were put back in place; then whoever opens next begins a new epoch.
+ */
+export async function isSameLife(
+  run: Run,
+  { quoted }: Location,
+  { life }: Identity,
+  headSeen: PositionNumber,
+): Promise<boolean> {
+  const text = inSchema(`SELECT (${lifeSql}), (SELECT position FROM S.head)`, quoted);
+  const [now, head] = (await run<[string | null, number]>(text))[0]!;
+  if (now !== life) return false;
+  if (head >= headSeen) return true;
+  await run(inSchema("UPDATE S.meta SET value = 'rewound' WHERE name = 'life'", quoted));
+  return false;
 }
 
 async function requireServer(run: Run, location: Location): Promise<void> {

@@ -41,7 +41,7 @@ export const codeOf = (error: unknown): string | undefined => answerOf(error)?.c
 
 /** The connection is of no use any more; what was under way may have been done or not. */
 export function isLost(error: unknown): boolean {
-  if (error instanceof FactlogError) return false;
+  if (error instanceof FactlogError || isOfTls(error)) return false;
   const code = codeOf(error);
   if (code === undefined) return isOfTheSocket(error);
   return ["57P01", "57P02", "57P03", "57P05", "25P03"].includes(code) || code.startsWith("08");
@@ -52,6 +52,12 @@ function isOfTheSocket(error: unknown): boolean {
   const { code, message = "", syscall } = (error ?? {}) as { code?: string; message?: string; syscall?: string };
   if (syscall !== undefined || (typeof code === "string" && /^E[A-Z]+$/u.test(code))) return true;
   return /connection|terminated|timeout|not queryable|closed/iu.test(message);
+}
+
+/** The certificate is not trusted or is another's, or the server speaks no TLS. */
+function isOfTls(error: unknown): boolean {
+  const { code, message = "" } = (error ?? {}) as { code?: unknown; message?: string };
+  return (typeof code === "string" && /CERT|^ERR_TLS|^ERR_SSL/u.test(code)) || /does not support SSL/u.test(message);
 }
 
 /** The transaction was rolled back through no fault of its own: it may run again at once. */
@@ -74,11 +80,7 @@ export function storeError(error: unknown, location: Location): unknown {
       retryable,
       details: { store: location.shown, ...(answer === undefined ? {} : { sqlstate: answer.code }) },
     });
-  if (answer === undefined) {
-    return isLost(error)
-      ? make("STORE_UNREACHABLE", `no connection (${text}): is the server running and the address right?`, true)
-      : error;
-  }
+  if (answer === undefined) return withoutAnswer(error, text, make);
   switch (answer.code) {
     case "55P03":
       return make(
@@ -133,6 +135,20 @@ export function storeError(error: unknown, location: Location): unknown {
     default:
       return isLost(error) ? make("STORE_UNREACHABLE", `the connection ended (${text}).`, true) : error;
   }
+}
+
+type Make = (code: "STORE_UNREACHABLE", message: string, retryable?: boolean) => FactlogError;
+
+/** The server was not reached, or not as the address wants it. */
+function withoutAnswer(error: unknown, text: string, make: Make): unknown {
+  if (isOfTls(error)) {
+    return make(
+      "STORE_UNREACHABLE",
+      `no trusted connection (${text}): look at sslmode and sslrootcert of the address, and name the server as its certificate does. Nothing was sent in the clear.`,
+    );
+  }
+  if (!isLost(error)) return error;
+  return make("STORE_UNREACHABLE", `no connection (${text}): is the server running and the address right?`, true);
 }
 
 /** The statement that gives the right that is missing. */

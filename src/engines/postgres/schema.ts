@@ -141,6 +141,13 @@ CREATE TABLE S.awaited(
   name text COLLATE "C", after bigint NOT NULL, PRIMARY KEY(type, key, sub, slot, position, scope, name));
 `;
 
+/** Generations of projections: see the port. `sub` is the subscription that fills the tables. */
+const projections = `
+CREATE TABLE S.projection(
+  name text COLLATE "C", generation integer, version integer NOT NULL, tables text NOT NULL, shape text NOT NULL,
+  live boolean NOT NULL, wanted integer NOT NULL, sub integer NOT NULL UNIQUE, PRIMARY KEY(name, generation));
+`;
+
 /** Statements of the user may read our tables and change none: the setting is theirs while one of them runs. */
 const guardFunction = `
 CREATE OR REPLACE FUNCTION S.guard() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -169,7 +176,13 @@ export const steps: readonly string[] = [
   [tables, guardFunction, guarding(firstTables)].join("\n"),
   [subjectFunction, outboxTables].join("\n"),
   [settled, guarding(["settled"])].join("\n"),
-  [timetable, journal, register, guarding(["delayed", "schedule", "step", "awaited", "entry"])].join("\n"),
+  [
+    timetable,
+    journal,
+    register,
+    projections,
+    guarding(["delayed", "schedule", "step", "awaited", "entry", "projection"]),
+  ].join("\n"),
 ];
 
 /** The step that makes the outbox of the user's transactions. */

@@ -9,6 +9,7 @@ import { channelOf, Hub } from "./hub.ts";
 import type { Location } from "./location.ts";
 import { isSameLife, migrate, type Identity, type Wanted } from "./migrations.ts";
 import { Names } from "./names.ts";
+import { requireOwnBackend } from "./pooler.ts";
 import { isLost, storeError } from "./postgres-error.ts";
 import { inSchema } from "./schema.ts";
 
@@ -73,7 +74,7 @@ export class Store {
   }
 
   /** Reads; made again where the connection was lost. */
-  read<T>(work: (run: Run) => Promise<T>): Promise<T> {
+  read<T>(work: (run: Run, client: Client) => Promise<T>): Promise<T> {
     return this.repeat(this.#reader(), work);
   }
 
@@ -92,9 +93,14 @@ export class Store {
     }
   }
 
+  /** A head below one that was seen is one of a log that was restored under the connection: then it fails. */
   async readHead(): Promise<number> {
-    const rows = await this.read((run) => run<[number]>(this.sql("SELECT position FROM S.head"), [], "head"));
-    return rows[0]![0];
+    const seen = this.bell.head;
+    return this.read(async (run) => {
+      const [row] = await run<[number]>(this.sql("SELECT position FROM S.head"), [], "head");
+      if (row![0] < seen) await this.requireSameLife(run);
+      return row![0];
+    });
   }
 
   /** An error of the server or the connection as one of ours. */
@@ -155,7 +161,7 @@ export class Store {
 
   /** A server that was restored or failed over may give positions a second time. */
   async requireSameLife(run: Run): Promise<void> {
-    if (await isSameLife(run, this.identity)) return;
+    if (await isSameLife(run, this.location, this.identity, this.bell.head)) return;
     const error = new FactlogError(
       "STORE_FAILED",
       `${this.location.shown} is another database than before (restored, failed over or replaced): positions begin a new epoch.`,
@@ -210,7 +216,8 @@ async function openOnce(env: Env, location: Location, wanted: Wanted): Promise<S
   const prepare = async (run: Run): Promise<void> => {
     await store?.requireSameLife(run);
   };
-  const writes = new Connection({ ...options, role: "writes", prepare });
+  const look = (client: Client): Promise<void> => requireOwnBackend(client, driver, location);
+  const writes = new Connection({ ...options, role: "writes", look, prepare });
   try {
     await writes.reach();
     const identity = await writes.run((run) => migrate(run, location, wanted, env));

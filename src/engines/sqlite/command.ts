@@ -125,7 +125,9 @@ export class Commands {
   }
 
   #define(command: Named<"define">): CommandResult {
-    const known = this.#find(command.name);
+    const known =
+      command.sub === undefined ? this.#find(command.name) : toSubscription(this.#sql.byId.get(command.sub));
+    if (known === undefined && command.sub !== undefined) throw notThere(`the subscription ${command.name}`);
     if (known === undefined) return this.#resultOf(this.#create(command), { created: true });
     const revisions = this.#sql.revisions.all(known.sub).map(([, text]) => decodeDefinition(text));
     const newest = revisions[known.newest - 1]!;
@@ -200,8 +202,12 @@ export class Commands {
       .some(([serves]) => (JSON.parse(serves) as { sub: number }[]).some((one) => one.sub === sub));
     if (isServed) throw conflict(`a worker serves ${name}: stop it, then retire.`);
     const result = this.#resultOf(subscription);
-    for (const remove of this.#sql.remove) remove.run(sub);
+    this.remove(sub);
     return result;
+  }
+  /** All that a subscription has. */
+  remove(sub: number): void {
+    for (const remove of this.#sql.remove) remove.run(sub);
   }
 
   #rename({ name, to }: Named<"rename">): CommandResult {
@@ -253,6 +259,6 @@ export function notThere(what: string): FactlogError {
   return new FactlogError("NOT_FOUND", `${what} is not there: list what is, and try again.`);
 }
 
-function conflict(message: string): FactlogError {
+export function conflict(message: string): FactlogError {
   return new FactlogError("CONFLICT", message);
 }

@@ -19,8 +19,8 @@ const foreignStatementsMax = 128;
 export class Database {
   readonly #db: DatabaseSync;
   readonly #foreign = new Map<string, StatementSync>();
-  /** While a statement of the user is prepared and run. */
-  #guarded = false;
+  /** While a statement of the user is prepared and run: what it may do. */
+  #guarded: "no" | "may change" | "may read" = "no";
 
   /** Opens; throws SQLite's own errors. */
   constructor(path: string, options: { readonly readOnly?: boolean; readonly timeoutMs?: number } = {}) {
@@ -37,9 +37,11 @@ export class Database {
 
   /** Asks SQLite to let the authorizer see every statement that is prepared from now on. */
   guardOwnTables(): void {
-    this.#db.setAuthorizer((action, first, second) =>
-      this.#guarded && !isAllowed(action, first, second) ? constants.SQLITE_DENY : constants.SQLITE_OK,
-    );
+    this.#db.setAuthorizer((action, first, second) => {
+      if (this.#guarded === "no" || readers.has(action)) return constants.SQLITE_OK;
+      const allowed = this.#guarded === "may change" && isAllowed(action, first, second);
+      return allowed ? constants.SQLITE_OK : constants.SQLITE_DENY;
+    });
   }
 
   prepare<Row extends readonly Cell[] = readonly Cell[]>(sql: string): Statement<Row> {
@@ -87,13 +89,21 @@ export class Database {
     return this.#asForeign(verb, sql, values, (statement, given) => statement.all(...given));
   }
 
+  /** All rows of a statement that only reads. */
+  queryForeign(verb: string, sql: string, values: readonly unknown[]): readonly Record<string, unknown>[] {
+    const all = (statement: StatementSync, given: readonly Bindable[]) =>
+      statement.all(...given).map((row) => ({ ...row }));
+    return this.#asForeign(verb, sql, values, all, "may read");
+  }
+
   #asForeign<T>(
     verb: string,
     sql: string,
     values: readonly unknown[],
     act: (statement: StatementSync, values: readonly Bindable[]) => T,
+    may: "may change" | "may read" = "may change",
   ): T {
-    this.#guarded = true;
+    this.#guarded = may;
     try {
       return act(
         this.#foreignStatement(verb, sql),
@@ -105,12 +115,13 @@ export class Database {
         cause: error,
       });
     } finally {
-      this.#guarded = false;
+      this.#guarded = "no";
     }
   }
 
   #foreignStatement(verb: string, sql: string): StatementSync {
-    const known = this.#foreign.get(sql);
+    const key = `${this.#guarded} ${sql}`;
+    const known = this.#foreign.get(key);
     if (known !== undefined) return known;
     const statement = this.#db.prepare(sql);
     if (statement.sourceSQL.trim().length < sql.trim().length) {
@@ -118,7 +129,7 @@ export class Database {
     }
     statement.setReturnArrays(false);
     if (this.#foreign.size >= foreignStatementsMax) this.#foreign.clear();
-    this.#foreign.set(sql, statement);
+    this.#foreign.set(key, statement);
     return statement;
   }
 
@@ -144,7 +155,6 @@ const refused = new Set<number>([
 
 /** The arguments of the authorizer name a table, or an index, trigger or database and then its table. */
 function isAllowed(action: number, first: string | null, second: string | null): boolean {
-  if (readers.has(action)) return true;
   if (refused.has(action)) return false;
   const isOurs = (name: string | null): boolean => name?.toLowerCase().startsWith(ownPrefix) ?? false;
   if (action === constants.SQLITE_UPDATE) return !isOurs(first);

@@ -50,6 +50,11 @@ export class SqliteLog implements EventLog {
     );
   }
 
+  async locate(id: string): Promise<readonly EventRef[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#store.reader.locate(id));
+  }
+
   async wake(maxMs: number, signal: AbortSignal): Promise<void> {
     if (this.#closing !== undefined) return;
     await this.#store.bell.wait(maxMs, signal);

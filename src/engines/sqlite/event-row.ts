@@ -1,3 +1,4 @@
+import type { EventRef } from "../../engine/event-log.ts";
 import type { PositionNumber, StoredEvent } from "../../event/stored-event.ts";
 import type { Database, Statement } from "./database.ts";
 import type { Names } from "./names.ts";
@@ -53,10 +54,19 @@ export const eventColumns: string = `position, source, ${idFromSql}, schema, slo
 export class EventReader {
   readonly #names: Names;
   readonly #at: Statement<EventRow>;
+  readonly #ofId: Statement<[number, number]>;
 
   constructor(db: Database, names: Names) {
     this.#names = names;
     this.#at = db.prepare(`SELECT ${eventColumns} FROM factlog_event WHERE position = ?`);
+    // The sources are few, and lead the index of ids.
+    this.#ofId = db.prepare(
+      "SELECT e.slot, e.position FROM factlog_source s CROSS JOIN factlog_event e ON e.source = s.id AND e.id = ? ORDER BY 2",
+    );
+  }
+
+  locate(id: string): readonly EventRef[] {
+    return this.#ofId.all(idCell(id)).map(([slot, position]) => ({ slot, position }));
   }
 
   /** The event at a position, which is there. */

@@ -15,9 +15,11 @@ import type {
   Recorded,
   SlotRef,
   SlotState,
+  SqlStatement,
   SubscriptionTally,
 } from "../../engine/ledger.ts";
 import type { Signal, StepRecord, WaitRecord } from "../../engine/journal.ts";
+import type { Generation, GenerationAct } from "../../engine/projections.ts";
 import type { Entering, Entry } from "../../engine/register.ts";
 import type { DelayedEvent, DelayedQuery, Fired, Identity, Tick } from "../../engine/timetable.ts";
 import type { Transact, Transacted } from "../../engine/transact.ts";
@@ -28,6 +30,7 @@ import { EffectWriter } from "./effects.ts";
 import { closed } from "./event-log.ts";
 import { Steps } from "./journal.ts";
 import { Leases } from "./lease.ts";
+import { Projections, tableName } from "./projections.ts";
 import { Queries } from "./queries.ts";
 import { eventsOf, needsSync, Recorder, requireSound, type RecordCall } from "./record.ts";
 import { Register } from "./register.ts";
@@ -55,6 +58,7 @@ export class SqliteLedger implements Ledger {
   readonly #delays: Delays;
   readonly #timetable: Timetable;
   readonly #transactor: Transactor;
+  readonly #projections: Projections;
   readonly #register: Register;
   #closing: Promise<void> | undefined;
 
@@ -72,6 +76,7 @@ export class SqliteLedger implements Ledger {
     this.#transactor = new Transactor(store, parts);
     this.#leases = new Leases(store, rows);
     this.#commands = new Commands(db, parts, options.slots);
+    this.#projections = new Projections(db, this.#commands);
     this.#queries = new Queries(store);
     this.#delays = delays;
     this.#timetable = new Timetable(store, delays, effects);
@@ -210,6 +215,25 @@ export class SqliteLedger implements Ledger {
   async command(command: Command): Promise<CommandResult> {
     this.#requireOpen();
     return this.#write(true, () => this.#commands.run(command), 1);
+  }
+
+  async projections(): Promise<readonly Generation[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#projections.all());
+  }
+
+  tableName(table: string, generation: number): string {
+    return tableName(table, generation);
+  }
+
+  async generation(act: GenerationAct): Promise<number> {
+    this.#requireOpen();
+    return this.#write(true, () => this.#projections.act(act), 1);
+  }
+
+  async query(statement: SqlStatement): Promise<readonly Record<string, unknown>[]> {
+    this.#requireOpen();
+    return this.#store.read(() => this.#projections.query(statement));
   }
 
   async tally(): Promise<readonly SubscriptionTally[]> {

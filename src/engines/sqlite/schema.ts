@@ -90,6 +90,10 @@ CREATE INDEX factlog_step_wait ON factlog_step(kind, sub, slot, position, scope,
 CREATE TABLE factlog_settled(
   sub INTEGER NOT NULL, gen INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL,
   PRIMARY KEY(sub, gen, slot, position)) STRICT, WITHOUT ROWID;
+CREATE TABLE factlog_projection(
+  name TEXT NOT NULL, generation INTEGER NOT NULL, version INTEGER NOT NULL, tables TEXT NOT NULL, shape TEXT NOT NULL,
+  live INTEGER NOT NULL, wanted INTEGER NOT NULL, sub INTEGER NOT NULL UNIQUE, PRIMARY KEY(name, generation))
+  STRICT, WITHOUT ROWID;
 CREATE TABLE factlog_awaited(
   type TEXT NOT NULL, key TEXT NOT NULL, sub INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL,
   scope INTEGER NOT NULL, name TEXT NOT NULL, after INTEGER NOT NULL,

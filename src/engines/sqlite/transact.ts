@@ -81,8 +81,7 @@ export class Transactor {
       failed: (error) => {
         if (error instanceof NeedsSync) return this.#submit(session, request, true, answer);
         if (error instanceof TakenBack) return answer.resolve(error.answer);
-        if (mayPass(error) && !(error instanceof FactlogError && error.code === "OUTCOME_UNKNOWN"))
-          return answer.resolve({ status: "not begun", error });
+        if (mayPass(error)) return answer.resolve({ status: "not begun", error });
         answer.reject(error);
       },
     });

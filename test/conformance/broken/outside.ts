@@ -1,3 +1,5 @@
+import type { Delta } from "../../../src/engine/deltas.ts";
+import { MemoryDeltas } from "../../../src/engines/memory/deltas.ts";
 import type { DeliveryQuery, SubscriptionTally } from "../../../src/engine/ledger.ts";
 import { FactlogError, hasCode } from "../../../src/errors.ts";
 import { append } from "../../../src/engines/memory/event-log.ts";
@@ -390,7 +392,29 @@ export const brokenEngines: readonly Broken[] = [
   },
 ];
 
+const deltasSaid =
+  "deltas: what one process tells, the others hear, in order, as it was told, and itself not, until they listen no more";
+const brokenDeltas: readonly Broken[] = [
+  {
+    name: "deltas come back to whoever told them",
+    fails: [deltasSaid],
+    break: ({ store }) => {
+      const sound = new MemoryDeltas(store.ears);
+      const tell = (deltas: readonly Delta[]): void => {
+        for (const { hear } of store.ears) for (const delta of deltas) hear(delta);
+      };
+      return { engine: { deltas: { tell, listen: (hear) => sound.listen(hear) } } };
+    },
+  },
+  {
+    name: "deltas of others are not heard",
+    fails: [deltasSaid],
+    break: () => ({ engine: { deltas: { tell: () => {}, listen: () => () => {} } } }),
+  },
+];
+
 export const brokenOutside: readonly Broken[] = [
+  ...brokenDeltas,
   ...brokenDeliveries,
   ...brokenDefine,
   ...brokenOperate,

@@ -29,7 +29,7 @@ export interface Parts {
 export interface Sabotage {
   readonly log?: Partial<EventLog>;
   readonly ledger?: Partial<Ledger>;
-  readonly engine?: Partial<Pick<Engine, "description" | "inspect">>;
+  readonly engine?: Partial<Pick<Engine, "description" | "inspect" | "deltas">>;
 }
 /** A memory engine with one fault, and the checks that must see it. */
 export interface Broken {

@@ -9,10 +9,11 @@ import { parseLocation } from "../../../src/engines/postgres/location.ts";
 import { postgres } from "../../../src/engines/postgres/index.ts";
 import { requireVersion } from "../../../src/engines/postgres/migrations.ts";
 import { inSchema, steps } from "../../../src/engines/postgres/schema.ts";
-import { realEnv } from "../../../src/env.ts";
+import { realEnv, type Env } from "../../../src/env.ts";
 import type { FactlogError } from "../../../src/errors.ts";
-import { openLog } from "../../../src/index.ts";
+import { defineApp, defineSubscription, openLog } from "../../../src/index.ts";
 import { Order } from "../../runtime/facts.ts";
+import { eventually, open as openIn } from "../../runtime/support.ts";
 import { sql, type Place } from "../../support/postgres.ts";
 import { releases } from "../../support/postgres/binaries.ts";
 import { guardedPassword, Server } from "../../support/postgres/server.ts";
@@ -295,4 +296,67 @@ test("a standby is refused, and a server that comes back after a crash is used a
     (await worker.lease()).sessions.map(({ gone }) => gone),
     [false],
   );
+});
+
+test("a disk that is full, as the server tells it: nothing is stored, workers wait, and go on when there is room", async (t) => {
+  const where = await place(t);
+  await using log = await openIn(where.handle());
+  const { schema } = where;
+  await sql(
+    where.url,
+    `CREATE FUNCTION ${schema}.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$`,
+  );
+  const fill = (table: string): Promise<unknown> =>
+    sql(
+      where.url,
+      `CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON ${schema}.${table} FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.full()`,
+    );
+  const makeRoom = (table: string): Promise<unknown> => sql(where.url, `DROP TRIGGER full_disk ON ${schema}.${table}`);
+  await log.publish(Order({ key: "k", n: 1 }));
+  await fill("event");
+  await assert.rejects(log.publish(Order({ key: "k", n: 2 }, { id: "second" })), {
+    code: "STORE_FULL",
+    retryable: true,
+  });
+  await makeRoom("event");
+  assert.equal((await log.publish(Order({ key: "k", n: 2 }, { id: "second" }))).duplicate, false);
+
+  const seen: number[] = [];
+  const reader = defineSubscription("reader", { on: Order, from: "beginning" }, async ({ data }) => {
+    if (seen.push(data.n) === 1) await fill("slot");
+  });
+  const drained = log.drain(defineApp({ name: "t", subscriptions: [reader] }));
+  await eventually("handlers have run, and cannot say so", () => seen.length === 2);
+  await makeRoom("slot");
+  assert.equal((await drained).drained, true);
+  assert.deepEqual(seen, [1, 2]);
+});
+
+test("clocks of processes an hour apart: everything is delivered in order, retries too, and doctor says it", async (t) => {
+  const where = await place(t);
+  const hourMs = 3_600_000;
+  const at = (offMs: number): Env => ({ ...realEnv, now: () => realEnv.now() + offMs });
+  await using ahead = await openIn(where.handle(), { env: at(hourMs) });
+  await using behind = await openIn(where.handle(), { env: at(-hourMs) });
+  const seen: number[] = [];
+  const retry = { attemptsMax: 3, backoff: [5] };
+  const reader = defineSubscription("reader", { on: Order, from: "beginning", retry }, ({ data }, ctx) => {
+    if (data.n === 1 && ctx.attempt === 1) throw new Error("not at the first attempt");
+    seen.push(data.n);
+  });
+  for (const n of [1, 2, 3]) await ahead.publish(Order({ key: "k", n }));
+  const app = defineApp({ name: "t", subscriptions: [reader] });
+  await using _worker = await behind.work(app);
+  await using _other = await ahead.work(app);
+  await eventually("all is delivered", () => seen.length === 3);
+  assert.deepEqual(seen, [1, 2, 3]);
+  for (const [log, said] of [
+    [ahead, /3600 s ahead of/u],
+    [behind, /3600 s behind/u],
+  ] as const) {
+    const clock = (await log.inspect()).find(({ check }) => check === "clock")!;
+    assert.equal(clock.ok, false);
+    assert.match(clock.message, said);
+  }
 });

@@ -4,10 +4,12 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
+  cpSync,
   lchownSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -19,6 +21,8 @@ import type { Release } from "./binaries.ts";
 export interface ServerOptions {
   /** Lines of postgresql.conf. */
   readonly settings?: readonly string[];
+  /** Speaks TLS, and in the clear with nobody: PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Comes up read-only, as one that follows another server. */
   readonly standby?: boolean;
 }
@@ -46,6 +50,8 @@ export class Server {
   static async start(release: Release, options: ServerOptions = {}): Promise<Server> {
     const directory = mkdtempSync(join(tmpdir(), "factlog-pg-"));
     const bin = release.programs(directory);
+    for (const [name, text] of Object.entries(options.tls ?? {}))
+      writeFileSync(join(directory, name), text, { mode: 0o600 });
     giveAway(directory);
     const data = join(directory, "data");
     execFileSync(
@@ -54,7 +60,8 @@ export class Server {
       { ...identity(), stdio: "ignore" },
     );
     const hba = join(data, "pg_hba.conf");
-    writeFileSync(hba, `host all guarded 127.0.0.1/32 scram-sha-256\n${readFileSync(hba, "utf8")}`);
+    const inTheClear = options.tls === undefined ? "" : "hostnossl all all 127.0.0.1/32 reject\n";
+    writeFileSync(hba, `${inTheClear}host all guarded 127.0.0.1/32 scram-sha-256\n${readFileSync(hba, "utf8")}`);
     const port = await freePort();
     const settings = [
       "listen_addresses = '127.0.0.1'",
@@ -62,6 +69,9 @@ export class Server {
       `unix_socket_directories = '${directory}'`,
       "max_connections = 300",
       "shared_buffers = 64MB",
+      ...(options.tls === undefined
+        ? []
+        : ["ssl = on", `ssl_cert_file = '${directory}/cert'`, `ssl_key_file = '${directory}/key'`]),
       ...(options.settings ?? []),
     ];
     appendFileSync(join(data, "postgresql.conf"), `${settings.join("\n")}\n`);
@@ -72,14 +82,62 @@ export class Server {
   /** Ends at once, as by a crash, and comes again. */
   async restart(): Promise<void> {
     await this.kill();
+    await this.resume();
+  }
+
+  /** Comes again, where it was. */
+  async resume(): Promise<void> {
     this.#process = await startIn(this.#directory, this.#bin);
+  }
+
+  /** Where its programs are. */
+  get programs(): string {
+    return this.#bin;
+  }
+
+  /** Ends in order: what its files hold then is whole. */
+  async halt(): Promise<void> {
+    await this.#end("SIGINT");
+  }
+
+  /** Keeps its files as they are while it is halted. The function puts them back, while it is halted again. */
+  keepFiles(): () => void {
+    const [data, kept] = [join(this.#directory, "data"), join(this.#directory, "kept")];
+    cpSync(data, kept, { recursive: true });
+    chmodSync(kept, 0o700);
+    return () => {
+      rmSync(data, { recursive: true });
+      renameSync(kept, data);
+      giveAway(this.#directory);
+    };
+  }
+
+  /** A copy of a halted server that follows it once both are up. */
+  static async following(first: Server): Promise<Server> {
+    const directory = mkdtempSync(join(tmpdir(), "factlog-pg-"));
+    const data = join(directory, "data");
+    cpSync(join(first.#directory, "data"), data, { recursive: true });
+    chmodSync(data, 0o700);
+    const port = await freePort();
+    const settings = [
+      `port = ${port}`,
+      `unix_socket_directories = '${directory}'`,
+      `primary_conninfo = 'host=127.0.0.1 port=${first.port} user=postgres'`,
+    ];
+    appendFileSync(join(data, "postgresql.conf"), `${settings.join("\n")}\n`);
+    writeFileSync(join(data, "standby.signal"), "");
+    giveAway(directory);
+    return new Server(directory, first.#bin, port, await startIn(directory, first.#bin));
   }
 
   /** Ends at once: clients lose their connections, and what was committed is recovered at the next start. */
   async kill(): Promise<void> {
+    await this.#end("SIGQUIT");
+  }
+  async #end(signal: NodeJS.Signals): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = once(this.#process, "exit");
-    this.#process.kill("SIGQUIT");
+    this.#process.kill(signal);
     await ended;
   }
 
@@ -122,8 +180,8 @@ async function startIn(directory: string, bin: string): Promise<ChildProcess> {
   return server;
 }
 
-/** PostgreSQL does not run as root: then it runs as another user of this machine. */
-function identity(): { readonly uid?: number; readonly gid?: number } {
+/** Neither PostgreSQL nor PgBouncer runs as root: then it runs as another user of this machine. */
+export function identity(): { readonly uid?: number; readonly gid?: number } {
   if (process.getuid?.() !== 0) return {};
   const rows = readFileSync("/etc/passwd", "utf8").split("\n");
   for (const name of ["postgres", "nobody"]) {

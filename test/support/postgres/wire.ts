@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 /** A cable between client and server, to be cut at will. */
 export class Wire {
   readonly #server: Server;
-  readonly #port: number;
+  #port: number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #isDown = false;
   #sentence: string | undefined;
@@ -41,6 +41,13 @@ export class Wire {
   }
   mend(): void {
     this.#isDown = false;
+  }
+
+  /** Leads to another server from now on. */
+  lead(url: string): void {
+    this.cut();
+    this.#port = Number(new URL(url).port);
+    this.mend();
   }
 
   /** Cuts all when the server has answered the next message that holds this text: the answer arrives nowhere. */
