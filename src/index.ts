@@ -61,6 +61,7 @@ export type { Answer, OpenApproval } from "./runtime/approvals.ts";
 export type { Webhook } from "./webhook/target.ts";
 export type { SubscriptionStatus } from "./runtime/measures.ts";
 export type { DeadLetter, DeadLetterFilter, DelayedFact, Operator } from "./runtime/operator.ts";
+export type { RedriveEffect, RedriveJob, RedriveJobOptions, RedrivePlan, Redrives } from "./runtime/redrives.ts";
 export type { Page, PageOptions } from "./runtime/page.ts";
 export type { ProjectionStatus } from "./runtime/rebuild.ts";
 export type { ReadOptions } from "./runtime/read.ts";

@@ -127,6 +127,24 @@ export const limits = {
   duePageRows: 256,
   /** A look for due rows that nobody announced (another process redrove one). */
   duePollMs: 1_000,
+  /** What operators have paused is looked at again after this long, in every process. */
+  pausePollMs: 500,
+  /** The first delivery of a paused key is looked at again after this long: it costs two small writes. */
+  pauseLookMs: 10_000,
+  /** Pauses in force on one log: all are looked at every time. */
+  pausesMax: 1_000,
+  /** Dead letters of one redrive job: their places are kept, 20 bytes each. */
+  redriveChosenMax: 100_000,
+  /** Redrive jobs that have ended and are still shown. */
+  redriveJobsKept: 100,
+  /** Keys of which a redrive job has a delivery underway at one time, per subscription. */
+  redriveKeysMax: 256,
+  /** A worker looks for redrive jobs so often; at one that goes on, and at one that waits for its deliveries. */
+  redriveLookMs: 500,
+  /** Of one turn of a job, so that a cancelled one ends soon. */
+  redriveTurnMax: 32,
+  redriveTurnMs: 5,
+  redriveWaitMs: 50,
   /** Longest wait for a hint that something was appended. */
   wakeMaxMs: 250,
   /** BEGIN is retried by the runtime for this long, then STORE_BUSY. */

@@ -60,7 +60,17 @@ export interface Route {
   readonly wholeLog?: true;
   readonly parameters: readonly Parameter[];
   /** Names of schemas.ts; "stream": server-sent events. */
-  readonly body?: "NewEvent" | "Reason" | "Nothing" | "Answer" | "Withdraw" | "NewToken" | "Revoke" | "Any";
+  readonly body?:
+    | "NewEvent"
+    | "Reason"
+    | "Nothing"
+    | "Answer"
+    | "Withdraw"
+    | "NewToken"
+    | "Revoke"
+    | "Any"
+    | "Key"
+    | "NewRedrive";
   readonly answer: SchemaName | "stream" | "metrics";
   readonly handle: (call: Call) => Promise<Response>;
 }

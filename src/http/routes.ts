@@ -2,8 +2,10 @@ import { json, type Route } from "./call.ts";
 import { openapiOf } from "./openapi.ts";
 import { operateRoutes } from "./operate.ts";
 import { incomingRoutes } from "./incoming.ts";
+import { pausingRoutes } from "./pausing.ts";
 import { publishRoutes } from "./publish.ts";
 import { readRoutes } from "./read.ts";
+import { redriveRoutes } from "./redrives.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { waitingRoutes } from "./waiting.ts";
 
@@ -23,6 +25,8 @@ export const routes: readonly Route[] = [
   ...publishRoutes,
   ...readRoutes,
   ...operateRoutes,
+  ...pausingRoutes,
+  ...redriveRoutes,
   ...waitingRoutes,
   ...tokenRoutes,
   ...incomingRoutes,

@@ -13,6 +13,19 @@ const object = (
   required,
   properties,
 });
+const redriveJob = object(
+  {
+    id: text,
+    state: { enum: ["running", "done", "cancelled"] },
+    total: count,
+    left: count,
+    underway: count,
+    ratePerSecond: { type: "number" },
+    createdAt: text,
+    endedAt: text,
+  },
+  ["id", "state", "total", "left", "underway", "createdAt"],
+);
 
 /** What goes in and out, by name. */
 export const schemas = {
@@ -57,7 +70,7 @@ export const schemas = {
     subscriptions: listOf(
       object({
         name: text,
-        state: { enum: ["active", "stopped", "replaying", "unknown-to-this-app"] },
+        state: { enum: ["active", "paused", "stopped", "replaying", "unknown-to-this-app"] },
         depth: count,
         lagMs: count,
         pending: count,
@@ -67,6 +80,7 @@ export const schemas = {
         dead: count,
         blockedKeys: count,
         held: count,
+        pausedKeys: count,
         workers: count,
         closed: count,
         sampledAt: time,
@@ -97,6 +111,38 @@ export const schemas = {
   Redriven: object({ redriven: count, found: count }),
   Reason: { ...object({ reason: text }), additionalProperties: false },
   Discarded: object({ discarded: count, reason: text }),
+  NewRedrive: {
+    type: "object",
+    properties: {
+      subscription: text,
+      key: text,
+      type: text,
+      fingerprint: text,
+      dryRun: { type: "boolean" },
+      confirm: count,
+      ratePerSecond: { type: "number" },
+    },
+    additionalProperties: false,
+  },
+  Redrive: redriveJob,
+  Redrives: object({ redrives: listOf(redriveJob) }),
+  StartedRedrive: {
+    oneOf: [
+      redriveJob,
+      object({
+        deadLetters: count,
+        keys: listOf(
+          object({ subscription: text, key: text, deadLetters: count, blocksKey: { type: "boolean" } }, [
+            "subscription",
+            "deadLetters",
+            "blocksKey",
+          ]),
+        ),
+      }),
+    ],
+  },
+  Key: { type: "object", properties: { key: text }, additionalProperties: false },
+  Paused: object({ subscription: text, key: text, paused: { type: "boolean" } }, ["subscription", "paused"]),
   Nothing: { type: "object", additionalProperties: false },
   Approvals: object({
     approvals: listOf(

@@ -37,6 +37,7 @@ export const tokenScopes = [
   "read:approvals",
   "read:delayed",
   "admin:dead",
+  "admin:subscriptions",
   "admin:approvals",
   "admin:delayed",
   "admin:tokens",

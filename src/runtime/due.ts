@@ -142,6 +142,57 @@ export class DueRows {
       this.#runner.run(delivery);
     });
   }
+  /** Its key is paused: it waits on, uncharged, in front of what is held behind it. */
+  park(delivery: Delivery): void {
+    const { row, slot, event, key = "", failures } = delivery;
+    if (row === undefined) return;
+    const { world } = this.#runner;
+    const { lease } = slot;
+    const start = { kind: "start", lease, position: event.position, rowToken: row.token, holds: true } as const;
+    world.settler.submit(start, (started) => {
+      if (started.status !== "ok") {
+        this.#rest(delivery);
+        return this.#runner.advance(delivery);
+      }
+      const dueMs = world.env.now() + limits.pauseLookMs;
+      const to = { state: "ready", dueMs, failures, holds: true } as const;
+      const ref = { sub: lease.sub, gen: lease.gen, slot: lease.slot, position: event.position };
+      world.settler.submit({ kind: "row", delivery: ref, rowToken: row.token + 1, to }, () => {
+        this.forget(delivery);
+        this.#runner.advance(delivery);
+        this.parked(key, dueMs);
+      });
+    });
+  }
+  /** A row of a paused key stands, due at `dueMs`. */
+  parked(key: string, dueMs: number): void {
+    this.at(dueMs);
+    if (!this.#runner.standing.isPaused(key)) this.unpark([key]);
+  }
+  /** These keys (undefined: any) are paused no longer: their rows run now, not when they would be looked at again. */
+  unpark(keys: readonly (string | undefined)[]): void {
+    void this.#unpark(keys).catch((error: unknown) => {
+      // In a busy store they are found when they are due.
+      if (!mayPass(error)) this.#runner.world.fail(error);
+    });
+  }
+  async #unpark(keys: readonly (string | undefined)[]): Promise<void> {
+    const { world, enrolment, standing } = this.#runner;
+    const nowMs = world.env.now();
+    for (const key of keys) {
+      if (this.#stopped) return;
+      const rows = (
+        await world.ledger.deliveries({
+          kind: "state",
+          state: "ready",
+          sub: enrolment.sub,
+          ...(key === undefined ? {} : { key }),
+          limit: limits.duePageRows,
+        })
+      ).filter((row) => !standing.isPaused(row.key) && row.crashes === 0 && (row.dueMs ?? 0) > nowMs);
+      this.#enqueue(rows, await this.#events(rows));
+    }
+  }
   /** It may not start now: another of its key runs elsewhere, or it has moved on. Found again, but not at once. */
   #rest(delivery: Delivery): void {
     this.#runner.world.env.after(limits.duePollMs, () => this.forget(delivery), { upkeep: true });

@@ -18,6 +18,7 @@ import { plainLogger } from "./logger.ts";
 import { measuresOf } from "./measures.ts";
 import { inspect } from "./inspect.ts";
 import { metricsText } from "./metrics.ts";
+import { pausesOf } from "./pauses.ts";
 import { Operator } from "./operator.ts";
 import { Publisher } from "./publish.ts";
 import { type Page, page, type PageOptions } from "./page.ts";
@@ -76,7 +77,7 @@ export class Log implements AsyncDisposable {
       store.env,
       store.engine,
       options.source,
-      measuresOf(store),
+      { measures: measuresOf(store), pauses: pausesOf(store) },
       () => this.#app && new Set(this.#app.subscriptions.map((each) => each.name)),
     );
   }

@@ -3,6 +3,7 @@ import type { Ledger, Outcomes, SubscriptionTally } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import { limits } from "../limits.ts";
 import { OldestOpen, pendingOf } from "./lag.ts";
+import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
 import { relayName } from "./relay.ts";
 import type { SharedStore } from "./store.ts";
 
@@ -10,7 +11,7 @@ import type { SharedStore } from "./store.ts";
 export interface SubscriptionStatus {
   readonly name: string;
   /** "replaying": tables of a projection that are being filled beside the live ones. */
-  readonly state: "active" | "stopped" | "replaying" | "unknown-to-this-app";
+  readonly state: "active" | "paused" | "stopped" | "replaying" | "unknown-to-this-app";
   /** Open deliveries but dead ones. */
   readonly depth: number;
   /** Age of the oldest of these. */
@@ -25,6 +26,8 @@ export interface SubscriptionStatus {
   readonly dead: number;
   readonly blockedKeys: number;
   readonly held: number;
+  /** Keys that an operator has paused. */
+  readonly pausedKeys: number;
   /** Worker processes that hold slots of it. */
   readonly workers: number;
   readonly closed: number;
@@ -57,12 +60,14 @@ interface Sample {
 export class Measures {
   readonly #env: Env;
   readonly #engine: Engine;
+  readonly #pauses: Pauses;
   readonly #oldest: OldestOpen;
   readonly #samples = new Map<string, Sample[]>();
 
-  constructor(env: Env, engine: Engine) {
+  constructor({ env, engine }: Pick<SharedStore, "env" | "engine">, pauses: Pauses) {
     this.#env = env;
     this.#engine = engine;
+    this.#pauses = pauses;
     this.#oldest = new OldestOpen(engine.log);
   }
 
@@ -75,6 +80,7 @@ export class Measures {
   ): Promise<readonly { readonly sub: number; readonly status: SubscriptionStatus }[]> {
     const { log, ledger } = this.#engine;
     const subscriptions = (await ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
+    const paused = await this.#pauses.look();
     const types = [...new Set(subscriptions.flatMap((each) => each.definition.types))];
     const appended = types.length === 0 ? new Map<string, number>() : (await log.count(types)).appended;
     const filling = new Set((await ledger.projections()).flatMap((one) => (one.live ? [] : [one.sub])));
@@ -83,7 +89,10 @@ export class Measures {
     return Promise.all(
       subscriptions.map(async (each) => ({
         sub: each.sub,
-        status: await this.#statusOf(each, pendingOf(each, appended), known, filling.has(each.sub)),
+        status: await this.#statusOf(each, pendingOf(each, appended), known, {
+          isFilling: filling.has(each.sub),
+          paused: paused.get(each.sub) ?? notPaused,
+        }),
       })),
     );
   }
@@ -91,7 +100,7 @@ export class Measures {
     subscription: SubscriptionTally,
     pending: number,
     known: ReadonlySet<string> | undefined,
-    isFilling: boolean,
+    standing: { readonly isFilling: boolean; readonly paused: Paused },
   ): Promise<SubscriptionStatus> {
     const { rows, name } = subscription;
     const oldestMs = await this.#oldest.timeMs(subscription, pending);
@@ -102,7 +111,7 @@ export class Measures {
     const sample = { atMs: this.#env.monotonic(), wallMs, closed, depth, dead: rows.dead };
     return {
       name,
-      state: stateOf(subscription, known, isFilling),
+      state: stateOf(subscription, known, standing),
       depth,
       lagMs: oldestMs === undefined ? 0 : Math.max(0, wallMs - oldestMs),
       pending,
@@ -112,6 +121,7 @@ export class Measures {
       dead: rows.dead,
       blockedKeys: subscription.blockedKeys,
       held: rows.held,
+      pausedKeys: standing.paused.keys.size,
       workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
       closed,
       outcomes,
@@ -149,9 +159,10 @@ export class Measures {
 function stateOf(
   { state, name }: SubscriptionTally,
   known: ReadonlySet<string> | undefined,
-  isFilling: boolean,
+  { isFilling, paused }: { readonly isFilling: boolean; readonly paused: Paused },
 ): SubscriptionStatus["state"] {
   if (state !== "active") return "stopped";
+  if (paused.all) return "paused";
   if (isFilling) return "replaying";
   return known?.has(name) === false ? "unknown-to-this-app" : "active";
 }
@@ -194,7 +205,7 @@ const partName = "measures";
 
 /** The measures of a store, made when they are first asked for: looks of all its users in this process make its rates. */
 export function measuresOf(store: SharedStore): Measures {
-  const known = (store.parts.get(partName) as Measures | undefined) ?? new Measures(store.env, store.engine);
+  const known = (store.parts.get(partName) as Measures | undefined) ?? new Measures(store, pausesOf(store));
   store.parts.set(partName, known);
   return known;
 }

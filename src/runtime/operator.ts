@@ -14,8 +14,10 @@ import { auditEvent } from "./audit.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
 import type { Measures, SubscriptionStatus } from "./measures.ts";
+import type { Pauses } from "./pauses.ts";
 import { type RedriveFrom, stepsFrom } from "./redrive-from.ts";
 import { projectionsOf, type ProjectionStatus, requireNoProjection, retireProjection, wantRebuild } from "./rebuild.ts";
+import { Redrives } from "./redrives.ts";
 import { type Trace, trace } from "./trace.ts";
 
 export interface DeadLetter {
@@ -52,23 +54,28 @@ export interface DeadLetterFilter {
 
 /** What an operator may look at and do. Every act is an event in the log (`factlog.operator.*`). */
 export class Operator {
+  /** Redrives of many dead letters, as jobs that outlive who began them. */
+  readonly redrives: Redrives;
   readonly #env: Env;
   readonly #engine: Engine;
   readonly #source: string;
   readonly #measures: Measures;
+  readonly #pauses: Pauses;
   readonly #known: () => ReadonlySet<string> | undefined;
 
   constructor(
     env: Env,
     engine: Engine,
     source: string,
-    measures: Measures,
+    { measures, pauses }: { readonly measures: Measures; readonly pauses: Pauses },
     known: () => ReadonlySet<string> | undefined,
   ) {
+    this.redrives = new Redrives(env, engine, source);
     this.#env = env;
     this.#engine = engine;
     this.#source = source;
     this.#measures = measures;
+    this.#pauses = pauses;
     this.#known = known;
   }
 
@@ -272,6 +279,23 @@ export class Operator {
       });
       await this.#engine.ledger.command({ kind: "discard", delivery: row, rowToken: row.rowToken, audit });
     }
+  }
+
+  /**
+   * Starts no more handlers of a subscription, or of one key of it (`order: "key"` alone), until `resume`; those that run
+   * go on to their end. Durable: it outlives restarts. In force in this process at once, in others within half a second.
+   * A paused key's later events are held, other keys go on. Once it is so, the same again does nothing. Throws NOT_FOUND
+   * where there is no such subscription, INVALID_OPTION where it does not order by key.
+   */
+  async pause(subscription: string, only: { readonly key?: string } = {}): Promise<void> {
+    await this.#pauses.set(this.#source, subscription, only.key, true);
+  }
+  /**
+   * Goes on where `pause` stopped; a key at once, or within 10 s where its worker changed meanwhile. A subscription and its
+   * keys are paused and resumed each by itself. Throws as `pause`.
+   */
+  async resume(subscription: string, only: { readonly key?: string } = {}): Promise<void> {
+    await this.#pauses.set(this.#source, subscription, only.key, false);
   }
 
   /** Removes a subscription with its progress and dead letters, a projection with its tables. CONFLICT while a worker serves it. */

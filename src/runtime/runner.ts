@@ -2,7 +2,7 @@ import { AsyncResource } from "node:async_hooks";
 import type { SubscriptionSpec } from "../app/subscription.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { LogCapabilities } from "../engine/capabilities.ts";
-import type { Effects, ProgressChange, Recorded, SlotLease, SlotState, SubscriptionState } from "../engine/ledger.ts";
+import type { Effects, ProgressChange, Recorded, SlotLease, SlotState } from "../engine/ledger.ts";
 import type { EventDefinition } from "../event/define.ts";
 import type { Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
@@ -21,6 +21,7 @@ import type { Enrolment, RunnerWorld } from "./runner-world.ts";
 import type { SlotOwner } from "./settle.ts";
 import { Settlements } from "./settlements.ts";
 import { type Batch, type Delivery, freshDelivery, type Lane, SlotWork } from "./slot-work.ts";
+import { Standing } from "./standing.ts";
 import { suspectingNoneToCome } from "./suspects.ts";
 
 /**
@@ -48,8 +49,7 @@ export class Runner implements SlotOwner {
   #pumping = false;
   #stopping = false;
   readonly heldBound: HeldBound;
-  /** The subscription stands still until an operator acts (`onExhausted: "stop"`), or for a newer deployment. */
-  halted = false;
+  readonly standing: Standing = new Standing(this);
   /** It fills tables that nobody looks at yet: others go before it. */
   isRebuild = false;
   deliveries = 0;
@@ -89,15 +89,10 @@ export class Runner implements SlotOwner {
     this.due = new DueRows(this);
   }
 
-  /** Stands still until the lease round hears that an operator has acted. */
-  halt(): void {
-    this.halted = true;
-    this.world.logger.error(
-      `${this.spec.name} has stopped: a dead letter under onExhausted "stop". Redrive or discard it.`,
-      {},
-    );
+  /** The subscription stands still: nothing is read and nothing starts. */
+  get halted(): boolean {
+    return this.standing.halted;
   }
-
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -150,16 +145,6 @@ export class Runner implements SlotOwner {
     this.due.start();
   }
 
-  /** What the ledger says of the subscription. */
-  stateIs(state: SubscriptionState): void {
-    const halted = state !== "active";
-    if (halted === this.halted) return;
-    this.halted = halted;
-    if (halted) return;
-    this.reader.wake();
-    this.due.look();
-    this.pump();
-  }
   /** Rows hold some key here. */
   get holdsKeys(): boolean {
     for (const slot of this.slots.values()) if (slot.busy.size > 0) return true;
@@ -188,6 +173,7 @@ export class Runner implements SlotOwner {
       this.slots.set(lease.slot, new SlotWork(lease, states[i] as SlotState, this.world.env.now()));
     this.reader.wake();
     this.due.look();
+    if (this.holdsKeys) this.due.unpark([undefined]);
   }
   /** Gives slots back until at most `count` are kept; those in use finish what runs first. */
   shrinkTo(count: number): void {
@@ -265,6 +251,7 @@ export class Runner implements SlotOwner {
         if (this.#batches?.begin(this.#lanes.waiting) === true) continue;
         break;
       }
+      if (this.standing.parks(delivery)) continue;
       if (delivery.row === undefined && delivery.event.position > delivery.slot.claim) {
         this.#lanes.putBack(delivery);
         this.#stallForClaim(delivery);
@@ -383,6 +370,11 @@ export class Runner implements SlotOwner {
     const { slot } = delivery;
     if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
     if (this.#lanes.ready) this.pump();
+  }
+  /** Its key is paused: it waits in a row. */
+  park(delivery: Delivery): void {
+    if (delivery.row === undefined) this.#settlements.park(delivery);
+    else this.due.park(delivery);
   }
   /** Takes out what waits behind a delivery, in order. */
   clearLane(lane: Lane): readonly Delivery[] {

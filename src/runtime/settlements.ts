@@ -10,6 +10,7 @@ import {
   type RowInsert,
 } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
+import { limits } from "../limits.ts";
 import { deliveryStage } from "../observe/channels.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
@@ -166,6 +167,11 @@ export class Settlements {
     this.#insert(delivery, { state: "ready", dueMs: 0, failures: 0, holds: true });
     this.#runner.world.settler.touch(delivery.slot, this.#runner);
   }
+  /** The first of a paused key: a row that is looked at again now and then. What comes later is held behind it. */
+  park(delivery: Delivery): void {
+    const dueMs = this.#runner.world.env.now() + limits.pauseLookMs;
+    this.#intoRow(delivery, { state: "ready", dueMs, failures: delivery.failures, holds: true });
+  }
   /** The delivery, and what waits behind it where it holds its key, get their rows in one change. */
   #intoRow(delivery: Delivery, row: RowPart): void {
     const { lane, slot } = delivery;
@@ -275,7 +281,7 @@ export class Settlements {
   }
   #died(): void {
     this.#runner.dead++;
-    if (this.#runner.spec.onExhausted === "stop") this.#runner.halt();
+    if (this.#runner.spec.onExhausted === "stop") this.#runner.standing.halt();
   }
 
   // ── records of slots come back ──
@@ -299,6 +305,7 @@ export class Settlements {
   }
   #keptRow(delivery: Delivery, row: RowInsert): void {
     if (row.state === "retrying") this.#runner.due.at(row.dueMs);
+    if (row.state === "ready" && row.dueMs > 0) this.#runner.due.parked(row.key, row.dueMs);
     if (row.state === "dead") this.#died();
     if (delivery.lane?.current === delivery) this.#runner.advance(delivery);
   }

@@ -1,22 +1,23 @@
 import type { AppSpec } from "../app/app.ts";
 import type { Logger } from "../app/context.ts";
 import type { SubscriptionSpec } from "../app/subscription.ts";
-import type { LeaseState, SlotLease } from "../engine/ledger.ts";
 import { pause } from "../env.ts";
-import { FactlogError, hasCode, mayPass } from "../errors.ts";
+import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { workerStage } from "../observe/channels.ts";
 import { Alarm } from "./alarm.ts";
 import { Clockwork } from "./clockwork.ts";
 import { deltasOf } from "./deltas.ts";
 import { enrol } from "./enrol.ts";
+import { EnrolledRunner } from "./enrolled-runner.ts";
 import { measuresOf } from "./measures.ts";
 import { OutboxPoll } from "./outbox.ts";
+import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
 import { isProjection, ProjectionKeeper, type ProjectionSubscription } from "./projections.ts";
+import { Redriver } from "./redriver.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner } from "./runner.ts";
 import type { Enrolment, RunnerWorld } from "./runner-world.ts";
-import { Session, type Tenant } from "./session.ts";
+import { Session } from "./session.ts";
 import { Signals } from "./signals.ts";
 import { Settler } from "./settle.ts";
 import type { SharedStore } from "./store.ts";
@@ -37,8 +38,15 @@ export class Workshop {
   readonly #alarms = new Map<string, { readonly alarm: Alarm; users: number }>();
   readonly #over = new AbortController();
   readonly clockwork: Clockwork;
+  readonly #pauses: Pauses;
+  #paused: ReadonlyMap<number, Paused> = new Map();
+  readonly #follow = (paused: ReadonlyMap<number, Paused>): void => {
+    this.#paused = paused;
+    for (const { sub, runner } of this.#runners.values()) runner.standing.pausedIs(paused.get(sub) ?? notPaused);
+  };
   #signals: Signals | undefined;
   #relay: Relay | undefined;
+  #redriver: Redriver | undefined;
   #outbox: OutboxPoll | undefined;
   #waking: Promise<void> | undefined;
   #failed: unknown;
@@ -53,6 +61,7 @@ export class Workshop {
     this.#settler = new Settler(store.env, store.engine.ledger, () => this.#session.id, fail);
     this.clockwork = new Clockwork({ env: store.env, ledger: store.engine.ledger, logger, fail });
     this.#failure.promise.catch(() => {});
+    this.#pauses = pausesOf(store);
   }
 
   /** The alerts of an app that runs here begin with its first `work` and end with its last. */
@@ -81,6 +90,7 @@ export class Workshop {
   #fail(error: unknown): void {
     if (this.#failed !== undefined) return;
     this.#failed = error;
+    this.#pauses.unfollow(this.#follow);
     for (const { runner } of this.#runners.values()) {
       runner.quiesce();
       runner.abort();
@@ -88,6 +98,7 @@ export class Workshop {
     for (const { alarm } of this.#alarms.values()) alarm.abandon();
     for (const { keeper } of this.#keepers.values()) void keeper.stop();
     this.#relay?.stop();
+    this.#redriver?.stop();
     this.clockwork.stop();
     void this.#signals?.stop();
     void this.#outbox?.stop();
@@ -121,6 +132,8 @@ export class Workshop {
     }
     for (const keeper of keepers) await keeper.begin().catch((error: unknown) => giveUp(keepers, error));
     await this.#startRelay();
+    this.#follow(await this.#pauses.look());
+    this.#pauses.follow(this.#follow, (error) => this.#fail(error));
     for (const keeper of keepers) this.#keepers.set(keeper.spec.name, { keeper, runners });
     for (const runner of runners) this.#employ(runner);
     await this.#session.round();
@@ -138,6 +151,13 @@ export class Workshop {
         fail: (error) => this.#fail(error),
       });
     }
+    this.#redriver ??= new Redriver({
+      env: this.#store.env,
+      engine: this.#store.engine,
+      source: app.name,
+      mine: () => this.#firstOf(),
+      fail: (error) => this.#fail(error),
+    });
     this.clockwork.add(app.schedules.map((spec) => ({ spec, source: app.name })));
     if (log.capabilities.outbox) {
       this.#outbox ??= new OutboxPoll(this.#store.env, log, (error) => this.#fail(error));
@@ -150,6 +170,7 @@ export class Workshop {
   }
   #employ(runner: Runner): void {
     const entry = new EnrolledRunner(this.#store, this.#session.leaseMs, runner);
+    runner.standing.pausedIs(this.#paused.get(entry.sub) ?? notPaused);
     this.#runners.set(runner.spec.name, entry);
     this.#session.add(entry);
     runner.start();
@@ -172,6 +193,12 @@ export class Workshop {
       this.#forget(runner);
     };
     return new ProjectionKeeper({ ...world, open, shut }, spec);
+  }
+  /** Runners of subscriptions that no other living worker is the first to serve. */
+  #firstOf(): readonly Runner[] {
+    return [...this.#runners.values()]
+      .filter(({ sub, runner }) => !runner.stopping && this.#session.isFirstOf(new Set([sub])))
+      .map(({ runner }) => runner);
   }
   #world(source: string): RunnerWorld {
     return {
@@ -244,6 +271,8 @@ export class Workshop {
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
     if ((await this.#outbox?.empty()) === false) return false;
     for (const runner of runners) if (!(await runner.quiet())) return false;
+    // Now that all is at rest: what jobs wait for is over, or waits for its time.
+    if ((await this.#redriver?.quiet()) === false) return false;
     return runners.every((runner) => runner.idle);
   }
   #keepersOf(runners: readonly Runner[]): readonly { readonly keeper: ProjectionKeeper }[] {
@@ -294,8 +323,10 @@ export class Workshop {
   }
   async #close(runners: readonly Runner[]): Promise<void> {
     this.#store.parts.delete(partName);
+    this.#pauses.unfollow(this.#follow);
     this.#over.abort();
     this.#relay?.stop();
+    this.#redriver?.stop();
     this.clockwork.stop();
     await this.#signals?.stop();
     await this.#outbox?.stop();
@@ -332,94 +363,4 @@ export function workshopOf(store: SharedStore, logger: Logger, leaseMs: number):
   const made = new Workshop(store, logger, leaseMs);
   store.parts.set(partName, made);
   return made;
-}
-
-/** A runner as a tenant of the session; follows what the ledger says of its subscription. */
-class EnrolledRunner implements Tenant {
-  readonly runner: Runner;
-  readonly #store: SharedStore;
-  readonly #leaseMs: number;
-  #unservedSinceMs: number | undefined;
-  /** It goes while others stay: it wants no slot any more. */
-  surrendered = false;
-
-  constructor(store: SharedStore, leaseMs: number, runner: Runner) {
-    this.#store = store;
-    this.#leaseMs = leaseMs;
-    this.runner = runner;
-  }
-  get sub(): number {
-    return this.runner.enrolment.sub;
-  }
-  get gen(): number {
-    return this.runner.enrolment.gen;
-  }
-  get revision(): number {
-    return this.runner.enrolment.revision;
-  }
-  get inFlight(): number {
-    return this.runner.inFlight;
-  }
-  get slotCount(): number {
-    return this.surrendered ? 0 : this.runner.slotCount;
-  }
-  async hold(leases: readonly SlotLease[], afterDeath: boolean): Promise<void> {
-    const before = this.runner.slots.size;
-    await this.runner.hold(leases).catch((error: unknown) => {
-      // A generation of a projection may be gone since its slots were taken.
-      if (!isProjection(this.runner.spec) || !hasCode(error, "NOT_FOUND")) throw error;
-    });
-    const slots = this.runner.slots.size - before;
-    if (afterDeath && slots > 0) workerStage.publish({ kind: "took-over", subscription: this.runner.spec.name, slots });
-  }
-  disown(): Promise<void> {
-    this.runner.disown();
-    return this.runner.hold([]);
-  }
-  shrinkTo(count: number): void {
-    this.runner.shrinkTo(count);
-  }
-  /** A newer definition stands, which nobody serves: this one may become the newest again. */
-  get superseded(): boolean {
-    return this.#unservedSinceMs !== undefined;
-  }
-  returnable(): readonly { readonly lease: SlotLease; drop(): void }[] {
-    return this.runner.returnable().map((slot) => ({ lease: slot.lease, drop: () => this.runner.drop(slot) }));
-  }
-  heard(news: LeaseState["subscriptions"][number], served: boolean): void {
-    this.runner.stateIs(news.state);
-    if (this.runner.holdsKeys) this.#boundHeld();
-    if (news.revision === this.revision) {
-      this.#unservedSinceMs = undefined;
-      return;
-    }
-    this.runner.shrinkTo(0);
-    const nowMs = this.#store.env.monotonic();
-    if (served) this.#unservedSinceMs = undefined;
-    else this.#unservedSinceMs ??= nowMs;
-    if (this.#unservedSinceMs !== undefined && nowMs - this.#unservedSinceMs >= this.#leaseMs) this.#reinstate();
-  }
-  /** At the bound of held rows the subscription stops reading, loudly, until some are settled. */
-  #boundHeld(): void {
-    this.#store.engine.ledger.tally().then(
-      (tallies) => this.runner.heldBound.is(tallies.find((each) => each.sub === this.sub)?.rows.held ?? 0),
-      (error: unknown) => this.#unlessItMayPass(error),
-    );
-  }
-  /** Nobody serves the newer definition any more (it was rolled back): this one becomes the newest again. */
-  #reinstate(): void {
-    this.#unservedSinceMs = undefined;
-    const { log, ledger } = this.#store.engine;
-    const { spec } = this.runner;
-    const known = isProjection(spec) ? { sub: this.sub } : {};
-    enrol(log, ledger, spec, { reinstate: true, ...known }).then(
-      (entry) => this.runner.enrolledAs(entry),
-      (error: unknown) => this.#unlessItMayPass(error),
-    );
-  }
-  /** A busy store is asked again after a later round. */
-  #unlessItMayPass(error: unknown): void {
-    if (isProjection(this.runner.spec) && hasCode(error, "NOT_FOUND")) return;
-    if (!mayPass(error)) this.runner.world.fail(error);
-  }
 }

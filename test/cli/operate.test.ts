@@ -43,6 +43,41 @@ async function folderWithDeadLetters(t: TestContext, poison: number): Promise<st
   return cwd;
 }
 
+test("subscription pause and resume: of all, and of a key; status shows both", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 1);
+  const run = async (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });
+  assert.equal((await run("subscription", "pause", "warehouse", "--key", "o-5")).code, 0);
+  assert.match((await run("status")).stdout, /active, 1 key paused/);
+  assert.deepEqual(objectsIn((await run("subscription", "pause", "warehouse", "--json")).stdout), [
+    { log: "sqlite:factlog.db", subscription: "warehouse", paused: true },
+  ]);
+  assert.match((await run("status")).stdout, /paused, 1 key paused/);
+  assert.equal((await run("subscription", "resume", "warehouse")).code, 0);
+  assert.deepEqual(objectsIn((await run("subscription", "resume", "warehouse", "--key", "o-5", "--json")).stdout), [
+    { log: "sqlite:factlog.db", subscription: "warehouse", key: "o-5", paused: false },
+  ]);
+  assert.match((await run("status")).stdout, /warehouse +active +/);
+  assert.match((await run("subscription", "pause", "nobody")).stderr, /^NOT_FOUND /);
+});
+
+test("redrive jobs: a dry run, refused without --yes, started, shown, cancelled", async (t) => {
+  const cwd = await folderWithDeadLetters(t, 3);
+  const run = async (...args: string[]): Promise<Ran> => factlog(t, ["dead", ...args], { cwd });
+  const planned = objectsIn((await run("redrive", "--all", "--dry-run", "--json")).stdout)[0]!;
+  assert.equal(planned["deadLetters"], 3);
+  assert.match((await run("redrive", "--all", "--dry-run")).stdout, /o-1 +1 +what waits behind them follows/);
+  const refused = await run("redrive", "--all", "--job");
+  assert.deepEqual([refused.code, (await run("jobs")).stdout], [3, "no redrive jobs  (sqlite:factlog.db)\n"]);
+  const [started] = objectsIn((await run("redrive", "--all", "--rate", "5", "--yes", "--json")).stdout);
+  assert.equal(started!["found"], 3);
+  assert.match((await run("redrive", "--all", "--job", "--yes")).stderr, /^CONFLICT /);
+  const [job] = objectsIn((await run("jobs", "--json")).stdout);
+  assert.deepEqual([job!["state"], job!["total"], job!["left"], job!["ratePerSecond"]], ["running", 3, 3, 5]);
+  assert.match((await run("cancel", started!["job"] as string)).stdout, /3 of 3 dead letters were not delivered again/);
+  assert.match((await run("cancel", "nobody")).stderr, /^NOT_FOUND /);
+  assert.equal((await run("redrive", "warehouse:1.1.1", "--job")).code, 2);
+});
+
 test("dead letters: list, show, redrive after confirmation, discard with a reason", async (t) => {
   const cwd = await folderWithDeadLetters(t, 3);
   const run = (...args: string[]): Promise<Ran> => factlog(t, args, { cwd });

@@ -10,6 +10,39 @@ import { app, mended, refusal, serve } from "./support.ts";
 const json = async (response: Promise<Response>): Promise<Record<string, unknown>> =>
   (await (await response).json()) as Record<string, unknown>;
 
+test("a subscription and a key of it are paused and resumed", async (t) => {
+  const { log, get, post } = await serve(t, {});
+  await log.drain(app);
+  const [name] = app.subscriptionNames;
+  const status = async (): Promise<unknown> =>
+    ((await json(get("/v1/status")))["subscriptions"] as { name: string; state: string; pausedKeys: number }[])
+      .filter((each) => each.name === name)
+      .map(({ state, pausedKeys }) => [state, pausedKeys]);
+  const path = `/v1/subscriptions/${name}`;
+  assert.deepEqual(await json(post(`${path}/pause`, "")), { subscription: name, paused: true });
+  assert.deepEqual(await json(post(`${path}/pause`, { key: "k" })), { subscription: name, key: "k", paused: true });
+  assert.deepEqual(await status(), [["paused", 1]]);
+  await post(`${path}/resume`, "");
+  await post(`${path}/resume`, { key: "k" });
+  assert.deepEqual(await status(), [["active", 0]]);
+  assert.equal(await refusal(post("/v1/subscriptions/nobody/pause", "")), "404 NOT_FOUND");
+  assert.equal(await refusal(post(`${path}/pause`, { key: 1 })), "400 INVALID_ATTRIBUTE");
+});
+
+test("a redrive job is planned, started, listed and cancelled", async (t) => {
+  const { log, get, post } = await serve(t, {});
+  for (const orderId of ["bad-a", "bad-b"]) await post("/v1/events", { type: "OrderPlaced", data: { orderId } });
+  await log.drain(app);
+  assert.equal((await json(post("/v1/redrives", { dryRun: true })))["deadLetters"], 2);
+  assert.equal(await refusal(post("/v1/redrives", {})), "400 INVALID_ATTRIBUTE");
+  assert.equal(await refusal(post("/v1/redrives", { confirm: 3 })), "409 CONFLICT");
+  const job = await json(post("/v1/redrives", { confirm: 2, ratePerSecond: 1 }));
+  assert.deepEqual(((await json(get("/v1/redrives")))["redrives"] as object[])[0], job);
+  const cancelled = await json(post(`/v1/redrives/${job["id"] as string}/cancel`, ""));
+  assert.deepEqual([cancelled["state"], cancelled["left"]], ["cancelled", 2]);
+  assert.equal(await refusal(post(`/v1/redrives/${job["id"] as string}/cancel`, "")), "409 CONFLICT");
+});
+
 test("dead letters are listed, shown, redriven and discarded; status and doctor say what the command line says", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "factlog-http-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));

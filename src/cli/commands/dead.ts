@@ -7,10 +7,11 @@ import { act, type Call, type Finish, numberOption, withCommonOptions } from "..
 import { confirmed } from "../confirm.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { placeOf, plural } from "../format.ts";
+import { addRedriveJobs, jobInsteadOf, type JobOptions } from "./redrive-jobs.ts";
 import { type OpenedLog, withLog } from "../open.ts";
 import type { Output } from "../output.ts";
 
-interface RedriveOptions extends DeadLetterFilter {
+interface RedriveOptions extends DeadLetterFilter, JobOptions {
   readonly all?: boolean;
   readonly yes?: boolean;
   readonly confirm?: number;
@@ -40,11 +41,15 @@ export function addDead(program: Command, finish: Finish): void {
     .addOption(
       new Option("--fresh", "forget all steps, under other keys: effects are done once more").conflicts("from"),
     )
+    .option("--dry-run", "only say how many, and of which keys")
+    .option("--job", "as a job that workers run and that outlives this command: for thousands")
+    .addOption(numberOption("--rate <number>", "as a job, so many a second at most"))
     .option("--yes", "without asking")
     .addOption(numberOption("--confirm <number>", "only if it is this many"));
   act<RedriveOptions>(withCommonOptions(redrive), finish, (call, ids) =>
     redriveLetters(call, ids as unknown as readonly string[]),
   );
+  addRedriveJobs(group, finish);
   const discard = group
     .command("discard")
     .description("close dead letters for good, unprocessed; later events of their keys go on")
@@ -141,6 +146,8 @@ async function redriveLetters(call: Call<RedriveOptions>, ids: readonly string[]
   const { out, options } = call;
   const filter = filterOf(options);
   requireChoice(ids, filter, options.all);
+  if (options.dryRun === true || options.job === true || options.rate !== undefined)
+    return jobInsteadOf(call, ids, filter);
   return withLog(call, "refuse", async ({ log, name }) => {
     const found = ids.length > 0 ? ids : await idsOf(log, filter);
     const number = found.length;

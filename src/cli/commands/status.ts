@@ -132,7 +132,7 @@ const headings =
 function rowOf(each: SubscriptionStatus): readonly (string | number)[] {
   return [
     each.name,
-    each.state,
+    each.pausedKeys === 0 ? each.state : `${each.state}, ${plural(each.pausedKeys, "key")} paused`,
     each.depth,
     each.depth === 0 ? "-" : age(each.lagMs),
     each.inFlight,

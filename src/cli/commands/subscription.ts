@@ -18,10 +18,14 @@ interface CreateOptions {
   readonly from?: string;
 }
 
+interface KeyOption {
+  readonly key?: string;
+}
+
 export function addSubscription(program: Command, finish: Finish): void {
   const group = program
     .command("subscription")
-    .description("create, retire and rename subscriptions")
+    .description("create, pause, resume, retire and rename subscriptions")
     .helpCommand(false);
   const create = group
     .command("create")
@@ -32,6 +36,18 @@ export function addSubscription(program: Command, finish: Finish): void {
     .addOption(new Option("--order <order>", "with --types").choices(["key", "none", "log"]))
     .option("--from <place>", fromHelp);
   act<CreateOptions>(withCommonOptions(create), finish, createSubscription);
+  const pause = group
+    .command("pause")
+    .description("start no more handlers of it, in any process, until it is resumed; what runs goes on to its end")
+    .argument("<name>")
+    .option("--key <key>", "only this key's: its later events are held, other keys go on");
+  act<KeyOption>(withCommonOptions(pause), finish, (call, name) => pauseSubscription(call, name, true));
+  const resume = group
+    .command("resume")
+    .description("go on where it was paused")
+    .argument("<name>")
+    .option("--key <key>", "only this key's pause ends");
+  act<KeyOption>(withCommonOptions(resume), finish, (call, name) => pauseSubscription(call, name, false));
   const retire = group
     .command("retire")
     .description("remove a subscription with its progress and dead letters; the events stay")
@@ -113,6 +129,19 @@ async function retireSubscription(call: Call<{ readonly yes?: boolean }>, name =
     out.object({ log: opened.name, retired: true, subscription: name, ...loss });
     out.say(`retired ${name} (${text})  (${opened.name})`);
     return exitCodes.ok;
+  });
+}
+
+async function pauseSubscription(call: Call<KeyOption>, name = "", isPaused = true): Promise<void> {
+  const { out, options } = call;
+  await withLog(call, "refuse", async (opened) => {
+    const { operator } = opened.log;
+    const { key } = options;
+    const only = key === undefined ? {} : { key };
+    await (isPaused ? operator.pause(name, only) : operator.resume(name, only));
+    out.object({ log: opened.name, subscription: name, ...only, paused: isPaused });
+    const what = key === undefined ? name : `key ${key} of ${name}`;
+    out.say(`${what} is ${isPaused ? "paused" : "resumed"}  (${opened.name})`);
   });
 }
 
