@@ -39,11 +39,22 @@ test("any other value is refused at once, with its place", () => {
     [new Map(), /of type object/],
     [Symbol("s"), /of type symbol/],
     [() => 1, /of type function/],
-    [sql`nested`, /of type object/],
+    [JSON.parse(JSON.stringify(sql`nested`)), /of type object/],
     [new ArrayBuffer(1), /of type object/],
   ];
   for (const [value, message] of bad) {
     const error = refused("INVALID_OPTION", message, () => sql`values (${1}, ${value})`);
     assert.deepEqual(error.details, { index: 1 });
   }
+});
+
+test("a statement is put into another as it is, with its values", () => {
+  const { text, values } = sql`a ${1} ${sql`${2} b ${sql`c`} ${3}`} d ${4}`;
+  assert.deepEqual(
+    [text, values],
+    [
+      ["a ", " ", " b c ", " d ", ""],
+      [1, 2, 3, 4],
+    ],
+  );
 });

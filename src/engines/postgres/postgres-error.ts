@@ -81,36 +81,11 @@ export function storeError(error: unknown, location: Location): unknown {
       details: { store: location.shown, ...(answer === undefined ? {} : { sqlstate: answer.code }) },
     });
   if (answer === undefined) return withoutAnswer(error, text, make);
+  const raisedByUs = ours(answer.code, text, error);
+  if (raisedByUs !== undefined) return raisedByUs;
+  const passing = passingStates[answer.code]?.(text);
+  if (passing !== undefined) return make(passing[0], passing[1], true);
   switch (answer.code) {
-    case "55P03":
-      return make(
-        "STORE_BUSY",
-        "a lock was not to be had in time: look for a long transaction in pg_stat_activity.",
-        true,
-      );
-    case "57014":
-      return make(
-        "STORE_BUSY",
-        `a statement was ended (${text}): nothing was stored; look at statement_timeout and at the server's load.`,
-        true,
-      );
-    case "40001":
-    case "40P01":
-      return make(
-        "STORE_BUSY",
-        `transactions stood in each other's way again and again (${text}): nothing was stored; try again.`,
-        true,
-      );
-    case "53300":
-      return make(
-        "STORE_BUSY",
-        "the server has no connection left: raise max_connections, or open fewer processes.",
-        true,
-      );
-    case "53100":
-    case "53200":
-    case "53400":
-      return make("STORE_FULL", `the server has no room (${text}): nothing was stored; make room.`, true);
     case "25006":
       return make("STORE_READ_ONLY", "the database is read-only, as a standby is: name the primary server.");
     case "42501":
@@ -124,18 +99,49 @@ export function storeError(error: unknown, location: Location): unknown {
     case "3F000":
     case "42883":
       return make("STORE_FAILED", `the log's schema is not whole (${text}): restore it, or name another schema.`);
-    case raised.leaseLost:
-      return new FactlogError("LEASE_LOST", "this session was declared dead by others: join anew.", { cause: error });
-    case raised.impossible:
-      return new FactlogError("ASSERTION", `impossible state: ${text}. Please report it.`, { cause: error });
-    case raised.conflict:
-      return new FactlogError("CONFLICT", text, { cause: error });
-    case raised.notFound:
-      return new FactlogError("NOT_FOUND", text, { cause: error });
     default:
       return isLost(error) ? make("STORE_UNREACHABLE", `the connection ended (${text}).`, true) : error;
   }
 }
+
+/** What our own functions in the database raise. */
+function ours(state: string, text: string, cause: unknown): FactlogError | undefined {
+  switch (state) {
+    case raised.leaseLost:
+      return new FactlogError("LEASE_LOST", "this session was declared dead by others: join anew.", { cause });
+    case raised.impossible:
+      return new FactlogError("ASSERTION", `impossible state: ${text}. Please report it.`, { cause });
+    case raised.conflict:
+      return new FactlogError("CONFLICT", text, { cause });
+    case raised.notFound:
+      return new FactlogError("NOT_FOUND", text, { cause });
+    default:
+      return undefined;
+  }
+}
+
+type Passing = (text: string) => readonly [code: "STORE_BUSY" | "STORE_FULL", message: string];
+
+const unserialised: Passing = (text) => [
+  "STORE_BUSY",
+  `transactions stood in each other's way again and again (${text}): nothing was stored; try again.`,
+];
+const noRoom: Passing = (text) => ["STORE_FULL", `the server has no room (${text}): nothing was stored; make room.`];
+
+/** States that may be over when the same is tried again, by their SQLSTATE. */
+const passingStates: Readonly<Record<string, Passing>> = {
+  "55P03": () => ["STORE_BUSY", "a lock was not to be had in time: look for a long transaction in pg_stat_activity."],
+  "57014": (text) => [
+    "STORE_BUSY",
+    `a statement was ended (${text}): nothing was stored; look at statement_timeout and at the server's load.`,
+  ],
+  "40001": unserialised,
+  "40P01": unserialised,
+  "53300": () => ["STORE_BUSY", "the server has no connection left: raise max_connections, or open fewer processes."],
+  "53100": noRoom,
+  "53200": noRoom,
+  "53400": noRoom,
+};
 
 type Make = (code: "STORE_UNREACHABLE", message: string, retryable?: boolean) => FactlogError;
 
