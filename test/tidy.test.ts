@@ -101,6 +101,16 @@ function machineBound(text: string): boolean {
   return machinePath.test(text) || registryHost.test(text) || (host !== undefined && text.includes(host));
 }
 
+test("no merge was left half done", () => {
+  const marker = /^(?:<{7}|>{7}) /u;
+  const left = trackedFiles().flatMap((path) =>
+    readFileSync(path, "utf8")
+      .split("\n")
+      .flatMap((line, index) => (marker.test(line) ? [`${path}:${index + 1}`] : [])),
+  );
+  assert.deepEqual(left, []);
+});
+
 test("no file names a path of one machine or the host of a package registry", () => {
   const bound = trackedFiles().flatMap((path) =>
     readFileSync(path, "utf8")
