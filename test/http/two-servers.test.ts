@@ -70,7 +70,8 @@ async function goesOnUnharmed(t: TestContext, url: string, seed: number): Promis
     try {
       for await (const message of messagesIn(body)) {
         ended = take(message);
-        if (ended || left-- <= 0) break;
+        // Of a reader that has seen everything nothing more would come: it is cut off as well.
+        if (ended || left-- <= 0 || (dies && seen.length === published.length)) break;
       }
     } catch {
       // Cut off in the middle of a message.
