@@ -53,7 +53,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(sign
 
 const events = run({
   files,
-  concurrency: 2,
+  concurrency: 3,
   timeout: testTimeoutMs,
   execArgv: ["--conditions=@factlog/source"],
   signal: watchdog.signal,
@@ -79,7 +79,8 @@ events.on("end", () => clearTimeout(silence));
 /** As soon as it is known: the runner's closing lines stay the last thing shown. */
 function tellEngines(): void {
   const missing = leftOut.join(", ") || "none";
-  console.log(`conformance suite: on ${engines.length} engines (${engines.join(", ")}); left out: ${missing}`);
+  const later = postgres === "newest" ? "; a foreign log with a ledger there: with FACTLOG_POSTGRES=all" : "";
+  console.log(`conformance suite: on ${engines.length} engines (${engines.join(", ")}); left out: ${missing}${later}`);
 }
 
 /** Runs after the report has been written, so that its closing lines stay the last thing shown when all is well. */
