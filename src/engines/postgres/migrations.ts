@@ -87,14 +87,17 @@ const lifeOf = async (run: Run, { quoted }: Location): Promise<string> =>
 export async function isSameLife(
   run: Run,
   { quoted }: Location,
-  { life }: Identity,
+  { life, epoch }: Identity,
   headSeen: PositionNumber,
 ): Promise<boolean> {
-  const text = inSchema(`SELECT (${lifeSql}), (SELECT position FROM S.head)`, quoted);
-  const [now, head] = (await run<[string | null, number]>(text))[0]!;
-  if (now !== life) return false;
+  const epochSql = "(SELECT value FROM S.meta WHERE name = 'epoch')";
+  const text = inSchema(`SELECT (${lifeSql}), ${epochSql}, (SELECT position FROM S.head)`, quoted);
+  const [now, epochNow, head] = (await run<[string | null, string | null, number]>(text))[0]!;
+  if (now !== life || epochNow !== epoch) return false;
   if (head >= headSeen) return true;
-  await run(inSchema("UPDATE S.meta SET value = 'rewound' WHERE name = 'life'", quoted));
+  // Several connections may notice, the last of them while another process begins a new epoch: that one stands.
+  const mine = "EXISTS (SELECT 1 FROM S.meta WHERE name = 'epoch' AND value = $1 FOR SHARE)";
+  await run(inSchema(`UPDATE S.meta SET value = 'rewound' WHERE name = 'life' AND ${mine}`, quoted), [epoch]);
   return false;
 }
 
