@@ -79,7 +79,8 @@ events.on("end", () => clearTimeout(silence));
 /** As soon as it is known: the runner's closing lines stay the last thing shown. */
 function tellEngines(): void {
   const missing = leftOut.join(", ") || "none";
-  const later = postgres === "newest" ? "; a foreign log with a ledger there: with FACTLOG_POSTGRES=all" : "";
+  const later =
+    process.env["FACTLOG_SUITES"] === "whole" ? "" : "; a foreign log beside PostgreSQL: with FACTLOG_SUITES=whole";
   console.log(`conformance suite: on ${engines.length} engines (${engines.join(", ")}); left out: ${missing}${later}`);
 }
 
