@@ -7,8 +7,11 @@ export interface Statement {
   readonly values: readonly unknown[];
 }
 
-/** On what `sql` has made: JSON of a stranger cannot carry it, so no data is ever taken for SQL. */
-const statementKey: unique symbol = Symbol("factlog.statement");
+/**
+ * On what `sql` has made: JSON of a stranger cannot carry it, so no data is ever taken for SQL. Registered, so that a
+ * statement of another copy of the package is understood.
+ */
+const statementKey: unique symbol = Symbol.for("factlog.statement");
 
 /**
  * sql`insert into stock values (${sku}, ${quantity})`. Values: text, finite numbers, bigints, booleans, null, Dates and

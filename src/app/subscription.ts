@@ -176,7 +176,7 @@ export function defineBatchSubscription<
   ) => HandlerResult<St>,
 ): Subscription<Name> {
   const spec = resolve(name, options as unknown as AnyOptions, handler as unknown as SubscriptionSpec["handler"], true);
-  return Object.freeze(Object.defineProperty({ name, kind: "handler" as const }, specKey, { value: spec }));
+  return subscriptionOf(name, "handler", spec);
 }
 
 /** Throws INVALID_DEFINITION where `subscription` was not made by `defineSubscription` or its like. */

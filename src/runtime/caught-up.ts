@@ -49,9 +49,10 @@ async function placeById(
     throw new FactlogError("NOT_SUPPORTED", "this log finds no event by its id: give caughtUp a position.");
   }
   const places = await log.locate(id);
-  const events = places.length < 2 ? [] : await log.fetch(places);
-  const index = events.findIndex((event) => event !== undefined && correlationIdOf(event) === correlationId);
-  return places[Math.max(0, index)];
+  if (places.length < 2) return places[0];
+  // Of several sources: the one of this correlation, which may be still to come.
+  const events = await log.fetch(places);
+  return places.find((_, index) => events[index] !== undefined && correlationIdOf(events[index]) === correlationId);
 }
 
 async function liveOf({ ledger }: Pick<Engine, "ledger">, name: string): Promise<Generation> {

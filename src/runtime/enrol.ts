@@ -19,8 +19,8 @@ export function definitionOfSpec(spec: SubscriptionSpec): Definition {
 }
 
 /**
- * Finds the subscription in the ledger (by `sub`, where that is given) or creates it where its `from` says. Throws FROM_REQUIRED where it is new, the log
- * has matching history, and nobody has said where to start; NOT_SUPPORTED for order "log" without a total order.
+ * Finds the subscription in the ledger (by `sub`, where that is given) or creates it where its `from` says. Throws
+ * FROM_REQUIRED where it is new, the log has matching history, and nobody has said where to start; NOT_SUPPORTED for order "log" without a total order.
  */
 export async function enrol(
   log: EventLog,

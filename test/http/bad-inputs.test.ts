@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -12,7 +11,19 @@ import { defineApp, defineEvent, defineSubscription, NonRetryable, openLog } fro
 import { httpApi } from "factlog/http";
 import { z } from "zod";
 import { limits } from "../../src/limits.ts";
-import { acceptedIn, app, dataOf, listening, messagesOf, problemIn, refusal, serve, take } from "./support.ts";
+import {
+  acceptedIn,
+  app,
+  dataOf,
+  listening,
+  messagesOf,
+  postHead as head,
+  problemIn,
+  raw,
+  refusal,
+  serve,
+  take,
+} from "./support.ts";
 
 const ok = "202";
 /** The status, and the code of a refusal. */
@@ -21,17 +32,6 @@ async function told(answer: Promise<Response>): Promise<string> {
   return response.status === 202 ? ok : refusal(Promise.resolve(response));
 }
 const noted = (data: string, more = ""): string => `{"type":"Noted"${more},"data":${data}}`;
-/** What a server answers to these bytes until it closes the connection. */
-async function raw(origin: string, ...pieces: readonly (string | Uint8Array)[]): Promise<string> {
-  const socket = connect(Number(new URL(origin).port), "127.0.0.1");
-  const chunks: Uint8Array[] = [];
-  socket.on("data", (chunk) => chunks.push(chunk));
-  socket.on("error", () => {});
-  for (const piece of pieces) socket.write(piece);
-  await new Promise((resolve) => socket.on("close", resolve));
-  return Buffer.concat(chunks).toString();
-}
-const head = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 const structured = { "content-type": "application/cloudevents+json" };
 const cloudEvent = (more: object): object => ({
   specversion: "1.0",

@@ -1,23 +1,10 @@
 /** Requests that are too much or none at all: each is answered, none is a fault of the server, and it lives on. */
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { test } from "node:test";
 import { errorCodes } from "../../src/errors.ts";
 import { statusOfCode } from "../../src/http/problem.ts";
 import { limits } from "../../src/limits.ts";
-import { refusal, serve } from "./support.ts";
-
-/** What a server answers to these bytes until it closes the connection. */
-async function raw(origin: string, ...pieces: readonly (string | Uint8Array)[]): Promise<string> {
-  const socket = connect(Number(new URL(origin).port), "127.0.0.1");
-  const chunks: Uint8Array[] = [];
-  socket.on("data", (chunk) => chunks.push(chunk));
-  socket.on("error", () => {});
-  for (const piece of pieces) socket.write(piece);
-  await new Promise((resolve) => socket.on("close", resolve));
-  return Buffer.concat(chunks).toString();
-}
-const head = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+import { postHead as head, raw, refusal, serve } from "./support.ts";
 
 test("every code has its status, and every status its code", () => {
   assert.deepEqual(Object.keys(statusOfCode).toSorted(), errorCodes.toSorted());

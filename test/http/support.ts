@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import type { TestContext } from "node:test";
 import { defineApp, defineEvent, defineSubscription, type Log, type Logger, NonRetryable, openLog } from "factlog";
 import type { HttpApi, HttpOptions, Problem } from "factlog/http";
@@ -157,3 +157,16 @@ export async function take(messages: AsyncGenerator<Message>, count: number): Pr
   }
   return taken;
 }
+
+/** What a server answers to these bytes until it closes the connection. */
+export async function raw(origin: string, ...pieces: readonly (string | Uint8Array)[]): Promise<string> {
+  const socket = connect(Number(new URL(origin).port), "127.0.0.1");
+  const chunks: Uint8Array[] = [];
+  socket.on("data", (chunk) => chunks.push(chunk));
+  socket.on("error", () => {});
+  for (const piece of pieces) socket.write(piece);
+  await new Promise((resolve) => socket.on("close", resolve));
+  return Buffer.concat(chunks).toString();
+}
+/** The beginning of a request with an event as JSON, to be gone on with by hand. */
+export const postHead = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";

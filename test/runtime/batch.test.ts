@@ -280,11 +280,32 @@ test("statements go with what they were queued for: beside events that a filter 
   assert.deepEqual(await unwell(log), []);
 });
 
+/** Whether the handler is to fail this one now: a few of them, twice. */
+function faults(): (n: number) => boolean {
+  const failures = new Map<number, number>();
+  return (n) => {
+    const failed = failures.get(n) ?? 0;
+    if (n % 23 !== 5 || failed >= 2) return false;
+    failures.set(n, failed + 1);
+    return true;
+  };
+}
+/** Each has its row once, and of every fourth a fact is stated. */
+async function assertOnce(log: Log, rows: () => Promise<readonly unknown[]>, count: number): Promise<void> {
+  assert.deepEqual(await rows(), numbers(count));
+  const stated = (await Array.fromAsync(log.read({ on: Done }))).map((event) => event.data.n);
+  assert.deepEqual(
+    sorted(stated),
+    numbers(count).filter((n) => n % 4 === 0),
+  );
+  assert.deepEqual(await unwell(log), []);
+}
+
 suite("stores", () => {
   test("sqliteStore: rows are there once; what fails leaves nothing of what was written for it", async (t) => {
     const { log, rows } = await onSqlite(t);
     await log.publishAll(numbers(200).map((n) => Order({ key: `k${n % 9}`, n })));
-    const failures = new Map<number, number>();
+    const isFault = faults();
     const one = defineBatchSubscription(
       "one",
       { on: Order, emits: [Done], from: "beginning", batch: { max: 64 }, store: sqliteStore(), retry },
@@ -293,22 +314,12 @@ suite("stores", () => {
           const { n } = event.data;
           ctx.tx.run("INSERT INTO effect VALUES (?)", n);
           if (n % 4 === 0) ctx.emit(Done(event.data));
-          const failed = failures.get(n) ?? 0;
-          if (n % 23 === 5 && failed < 2) {
-            failures.set(n, failed + 1);
-            ctx.fail(event, new Error("after its row"));
-          }
+          if (isFault(n)) ctx.fail(event, new Error("after its row"));
         }
       },
     );
     await finish(log, one);
-    assert.deepEqual(await rows(), numbers(200));
-    const stated = (await Array.fromAsync(log.read({ on: Done }))).map((event) => event.data.n);
-    assert.deepEqual(
-      sorted(stated),
-      numbers(200).filter((n) => n % 4 === 0),
-    );
-    assert.deepEqual(await unwell(log), []);
+    await assertOnce(log, rows, 200);
   });
 
   test("sqliteStore: an async handler of batches is refused, by types and when it is defined", () => {
@@ -324,7 +335,7 @@ suite("stores", () => {
     test("pgStore: rows are there once; what fails leaves nothing of what was written for it", async (t) => {
       const { log, rows } = await onPostgres(t);
       await log.publishAll(numbers(100).map((n) => Order({ key: `k${n % 9}`, n })));
-      const failures = new Map<number, number>();
+      const isFault = faults();
       const one = defineBatchSubscription(
         "one",
         { on: Order, emits: [Done], from: "beginning", batch: { max: 40 }, concurrency: 2, store: pgStore(), retry },
@@ -333,22 +344,12 @@ suite("stores", () => {
             const { n } = event.data;
             await ctx.tx.query("INSERT INTO effect(n) VALUES ($1)", [n]);
             if (n % 4 === 0) ctx.emit(Done(event.data));
-            const failed = failures.get(n) ?? 0;
-            if (n % 23 === 5 && failed < 2) {
-              failures.set(n, failed + 1);
-              ctx.fail(event, new Error("after its row"));
-            }
+            if (isFault(n)) ctx.fail(event, new Error("after its row"));
           }
         },
       );
       await finish(log, one);
-      assert.deepEqual(await rows(), numbers(100));
-      const stated = (await Array.fromAsync(log.read({ on: Done }))).map((event) => event.data.n);
-      assert.deepEqual(
-        sorted(stated),
-        numbers(100).filter((n) => n % 4 === 0),
-      );
-      assert.deepEqual(await unwell(log), []);
+      await assertOnce(log, rows, 100);
     });
 });
 

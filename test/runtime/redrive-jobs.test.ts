@@ -86,6 +86,11 @@ for (const { name, fresh } of engines) {
     await eventually("some have run", () => ran.length >= 3);
     await log.operator.redrives.cancel(job.id);
     await worker.stop();
+    // One in two seconds: each stands in the log with its time, which a turn may have come late for.
+    const times: number[] = [];
+    for await (const { type, time } of log.read()) if (type === "factlog.operator.redriven") times.push(time.getTime());
+    const waits = times.slice(1).map((time, i) => time - times[i]!);
+    assert.ok(waits.length >= 2 && waits.every((waitMs) => waitMs >= 1_000), `${waits.join(", ")} ms`);
     const { state, left, total } = await log.operator.redrives.show(job.id);
     assert.deepEqual([state, total], ["cancelled", 12]);
     const dead = (await Array.fromAsync(log.operator.deadLetters())).length;

@@ -1,3 +1,4 @@
+import { idConflict } from "../../event/codec.ts";
 import type { EncodedEvent } from "../../event/stored-event.ts";
 import { ChangeWriter } from "./changes.ts";
 import { Lost, type Run } from "./connection.ts";
@@ -24,6 +25,19 @@ export class Facts {
     const text = this.#store.sql("SELECT S.state_facts($1, $2, $3, $4)::text");
     const [row] = await run<[string]>(text, [json, env.now(), this.#sharesLog, channel]);
     return JSON.parse(row![0]) as boolean[];
+  }
+
+  /**
+   * Runs a statement that answers a row where it has moved what its caller saw, and then states these events in the same
+   * transaction: ID_CONFLICT where another stands under one's identity. False: it has moved nothing, and nothing was stated.
+   */
+  move(events: readonly EncodedEvent[], text: string, values: readonly unknown[]): Promise<boolean> {
+    return this.write(events, async (run) => {
+      if ((await run(this.#store.sql(text), values)).length === 0) return false;
+      const other = (await this.state(run, events)).indexOf(false);
+      if (other >= 0) throw idConflict(events[other]!, other);
+      return true;
+    });
   }
 
   /** One transaction that may state these events. */

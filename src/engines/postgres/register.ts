@@ -1,5 +1,4 @@
 import type { Entering, Entry } from "../../engine/register.ts";
-import { idConflict } from "../../event/codec.ts";
 import { Facts } from "./facts.ts";
 import type { Store } from "./store.ts";
 
@@ -20,14 +19,7 @@ export class Register {
   }
 
   enter({ kind, name, seen, body, events }: Entering): Promise<boolean> {
-    const [text, values] = statement(kind, name, seen, body);
-    return this.#facts.write(events, async (run) => {
-      if ((await run(this.#store.sql(text), values)).length === 0) return false;
-      const same = await this.#facts.state(run, events);
-      const other = same.indexOf(false);
-      if (other >= 0) throw idConflict(events[other]!, other);
-      return true;
-    });
+    return this.#facts.move(events, ...statement(kind, name, seen, body));
   }
 }
 

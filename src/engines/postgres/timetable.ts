@@ -88,12 +88,6 @@ export class Timetable {
         ? "INSERT INTO S.schedule(name, tick_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1"
         : "UPDATE S.schedule SET tick_ms = $2 WHERE name = $1 AND tick_ms = $3 RETURNING 1";
     const values = seenMs === undefined ? [schedule, tickMs] : [schedule, tickMs, seenMs];
-    return this.#facts.write(events, async (run) => {
-      if ((await run(this.#store.sql(text), values)).length === 0) return false;
-      const same = await this.#facts.state(run, events);
-      const other = same.indexOf(false);
-      if (other >= 0) throw idConflict(events[other]!, other);
-      return true;
-    });
+    return this.#facts.move(events, text, values);
   }
 }

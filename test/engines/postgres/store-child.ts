@@ -1,37 +1,13 @@
 // A worker process for store-processes.test.ts: node store-child.ts URL SCHEMA MODE [N]. Says what happens, a JSON line each.
 import { pgStore, postgres } from "../../../src/engines/postgres/index.ts";
-import type { EngineHandle } from "../../../src/engine/engine.ts";
 import { defineApp, defineSubscription, openLog } from "../../../src/index.ts";
 import { Done, Order } from "../../runtime/facts.ts";
+import { dyingAfterCommit } from "../../support/dying.ts";
 
 const [url = "", schema = "", mode = "plain", count = "1"] = process.argv.slice(2);
 const say = (what: object): void => void process.stdout.write(`${JSON.stringify(what)}\n`);
 
 const nothing = (): void => undefined;
-
-/** Dies when the nth transaction has been committed, and nobody else has been told. */
-function dyingAfterCommit(handle: EngineHandle, nth: number): EngineHandle {
-  let left = nth;
-  return {
-    ...handle,
-    async open(env) {
-      const engine = await handle.open(env);
-      const ledger = new Proxy(engine.ledger, {
-        get(target, name) {
-          const member: unknown = Reflect.get(target, name, target);
-          if (typeof member !== "function") return member;
-          if (name !== "transact") return member.bind(target) as unknown;
-          return async (...args: Parameters<typeof target.transact>) => {
-            const answer = await target.transact(...args);
-            if (answer.status === "settled" && --left === 0) process.kill(process.pid, "SIGKILL");
-            return answer;
-          };
-        },
-      });
-      return { ...engine, ledger };
-    },
-  };
-}
 
 const one = defineSubscription(
   "one",

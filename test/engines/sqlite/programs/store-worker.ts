@@ -2,35 +2,13 @@
 // SIGKILL when that many handlers have run, in the middle of their shared transaction; or in the commit after that, where
 // DIES_AFTER ends in "c": when the transaction stands, and nobody has been told.
 import { sqlite, sqliteStore } from "../../../../src/engines/sqlite/index.ts";
-import type { EngineHandle } from "../../../../src/engine/engine.ts";
 import { defineApp, defineSubscription, openLog } from "../../../../src/index.ts";
 import { Done, Order } from "../../../runtime/facts.ts";
+import { dyingAfterCommit } from "../../../support/dying.ts";
 
 const [file = "", dies = "0"] = process.argv.slice(2);
 const afterCommit = dies.endsWith("c");
 let left = Number.parseInt(dies, 10);
-
-function dyingAfterCommit(handle: EngineHandle): EngineHandle {
-  return {
-    ...handle,
-    async open(env) {
-      const engine = await handle.open(env);
-      const ledger = new Proxy(engine.ledger, {
-        get(target, name) {
-          const member: unknown = Reflect.get(target, name, target);
-          if (typeof member !== "function") return member;
-          if (name !== "transact") return member.bind(target) as unknown;
-          return async (...args: Parameters<typeof target.transact>) => {
-            const answer = await target.transact(...args);
-            if (answer.status === "settled" && --left === 0) process.kill(process.pid, "SIGKILL");
-            return answer;
-          };
-        },
-      });
-      return { ...engine, ledger };
-    },
-  };
-}
 
 const one = defineSubscription(
   "one",
@@ -44,5 +22,5 @@ const one = defineSubscription(
 );
 const handle = sqlite(file);
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-const log = await openLog(afterCommit ? dyingAfterCommit(handle) : handle, { logger: quiet });
+const log = await openLog(afterCommit ? dyingAfterCommit(handle, left) : handle, { logger: quiet });
 await log.work(defineApp({ name: "t", subscriptions: [one] }));
