@@ -13,6 +13,7 @@ import { type Answer, answerApproval, type OpenApproval, openApprovals } from ".
 import { auditEvent } from "./audit.ts";
 import { correlationIdOf } from "./correlation.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
+import { deadRows } from "./delivery-rows.ts";
 import type { Measures, SubscriptionStatus } from "./measures.ts";
 import type { Pauses } from "./pauses.ts";
 import { type RedriveFrom, stepsFrom } from "./redrive-from.ts";
@@ -149,24 +150,8 @@ export class Operator {
     }
   }
   async *#deadOf(subscription: SubscriptionTally, filter: DeadLetterFilter): AsyncGenerator<DeadLetter> {
-    let after: DeliveryRow | undefined;
-    for (;;) {
-      const rows = await this.#engine.ledger.deliveries({
-        kind: "state",
-        state: "dead",
-        sub: subscription.sub,
-        limit: limits.duePageRows,
-        ...(filter.key === undefined ? {} : { key: filter.key }),
-        ...(after === undefined ? {} : { after }),
-      });
-      for (const row of rows) {
-        if (filter.fingerprint !== undefined && row.failure?.fingerprint !== filter.fingerprint) continue;
-        const letter = await this.#letterOf(subscription.name, row);
-        if (filter.type === undefined || letter.event?.type === filter.type) yield letter;
-      }
-      after = rows.at(-1);
-      if (rows.length < limits.duePageRows) return;
-    }
+    for await (const row of deadRows(this.#engine, subscription.sub, filter))
+      yield await this.#letterOf(subscription.name, row);
   }
   async deadLetter(id: string): Promise<DeadLetter> {
     const { name, row } = await this.#find(id);

@@ -1,9 +1,10 @@
 import type { Engine } from "../engine/engine.ts";
-import type { DeliveryRef, DeliveryRow, RowState } from "../engine/ledger.ts";
+import type { DeliveryRef, DeliveryRow } from "../engine/ledger.ts";
 import type { Entry } from "../engine/register.ts";
 import type { EncodedEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { rowsIn } from "./delivery-rows.ts";
 
 /** One dead letter as it was chosen: good while its row is dead and carries this token. */
 export interface Chosen extends DeliveryRef {
@@ -56,7 +57,7 @@ export class RedriveJobs {
       await ledger.enter({ kind: piecesOf(id), name: String(i).padStart(6, "0"), seen: undefined, body, events: [] });
     await ledger.enter({ kind, name: id, seen: undefined, body: JSON.stringify(stored), events: [event] });
   }
-  async chosen(id: string): Promise<readonly Chosen[]> {
+  async #chosen(id: string): Promise<readonly Chosen[]> {
     return (await this.#engine.ledger.entries(piecesOf(id))).flatMap(({ body }) => chosenIn(body));
   }
   /** False where it has moved meanwhile. Once what is left of it is counted its selection goes: it is needed no longer. */
@@ -87,23 +88,23 @@ export class RedriveJobs {
       await this.#engine.ledger.enter({ kind: of, name, seen: body, body: undefined, events: [] });
   }
 
-  /** All rows of a subscription in these states, ascending by slot and position, a page at a time. */
-  async *rows(sub: number, states: readonly RowState[]): AsyncGenerator<DeliveryRow> {
-    for (const state of states) {
-      let after: DeliveryRow | undefined;
-      for (;;) {
-        const page = await this.#engine.ledger.deliveries({
-          kind: "state",
-          state,
-          sub,
-          limit: limits.duePageRows,
-          ...(after === undefined ? {} : { after }),
-        });
-        yield* page;
-        after = page.at(-1);
-        if (page.length < limits.duePageRows) break;
-      }
-    }
+  /** Those of a subscription that a job chose and that are not over: to be delivered again yet, or underway. */
+  async *open(
+    id: string,
+    sub: number,
+  ): AsyncGenerator<{ readonly row: DeliveryRow; readonly is: "left" | "underway" }> {
+    const { ledger } = this.#engine;
+    const chosen = new Map((await this.#chosen(id)).map((each) => [chosenKey(each), each.rowToken]));
+    // In this order: what is delivered again meanwhile is seen twice, and never not at all.
+    for await (const row of rowsIn(ledger, sub, "dead"))
+      if (chosen.get(chosenKey(row)) === row.rowToken) yield { row, is: "left" };
+    for (const state of ["ready", "running", "retrying"] as const)
+      for await (const row of rowsIn(ledger, sub, state)) if (chosen.has(chosenKey(row))) yield { row, is: "underway" };
+  }
+  /** Whether it has chosen one of these. */
+  async hasChosen(id: string, rows: readonly DeliveryRow[]): Promise<boolean> {
+    const wanted = new Map(rows.map((row) => [chosenKey(row), row.rowToken]));
+    return (await this.#chosen(id)).some((each) => wanted.get(chosenKey(each)) === each.rowToken);
   }
 }
 

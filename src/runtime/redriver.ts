@@ -5,7 +5,7 @@ import { hasCode, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { auditEvent } from "./audit.ts";
 import { deadLetterId } from "./dead-letter-id.ts";
-import { type Chosen, chosenKey, type KeptJob, RedriveJobs } from "./redrive-jobs.ts";
+import { chosenKey, type KeptJob, RedriveJobs } from "./redrive-jobs.ts";
 import type { Runner } from "./runner.ts";
 
 interface World {
@@ -110,13 +110,12 @@ export class Redriver {
 
   /** What is left of the selection, and what another process delivered before it died. */
   async #load({ id }: KeptJob, runner: Runner): Promise<Share> {
-    const { sub } = runner.enrolment;
-    const chosen = new Map((await this.#jobs.chosen(id)).map((each) => [chosenKey(each), each]));
     const queues = new Map<string, Queue>();
-    for await (const row of this.#jobs.rows(sub, ["ready", "running", "retrying"]))
-      if (chosen.has(chosenKey(row))) queueOf(queues, runner, row).current = row;
-    for await (const row of this.#jobs.rows(sub, ["dead"]))
-      if (isChosen(chosen.get(chosenKey(row)), row)) queueOf(queues, runner, row).waiting.push(row);
+    for await (const { row, is } of this.#jobs.open(id, runner.enrolment.sub)) {
+      const queue = queueOf(queues, runner, row);
+      if (is === "left") queue.waiting.push(row);
+      else queue.current = row;
+    }
     return { runner, queues };
   }
   async #turn(job: KeptJob, { runner, queues }: Share): Promise<number> {
@@ -194,18 +193,10 @@ export class Redriver {
   }
   /** Nothing of it is left in any subscription, whoever works on it. */
   async #isOver({ id, stored }: KeptJob): Promise<boolean> {
-    const chosen = new Map((await this.#jobs.chosen(id)).map((each) => [chosenKey(each), each]));
-    for (const sub of stored.subs) {
-      for await (const row of this.#jobs.rows(sub, ["dead"]))
-        if (isChosen(chosen.get(chosenKey(row)), row)) return false;
-      for await (const row of this.#jobs.rows(sub, ["ready", "running", "retrying"]))
-        if (chosen.has(chosenKey(row))) return false;
-    }
+    for (const sub of stored.subs) for await (const _ of this.#jobs.open(id, sub)) return false;
     return true;
   }
 }
-
-const isChosen = (chosen: Chosen | undefined, row: DeliveryRow): boolean => chosen?.rowToken === row.rowToken;
 
 /** Of events without a key each is by itself. */
 function queueOf(queues: Map<string, Queue>, { spec }: Runner, row: DeliveryRow): Queue {

@@ -4,8 +4,9 @@ import type { Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { auditEvent } from "./audit.ts";
+import { deadRows } from "./delivery-rows.ts";
 import type { DeadLetterFilter } from "./operator.ts";
-import { chosenKey, type KeptJob, RedriveJobs } from "./redrive-jobs.ts";
+import { type KeptJob, RedriveJobs } from "./redrive-jobs.ts";
 
 /** What a redrive would do to one key. */
 export interface RedriveEffect {
@@ -58,20 +59,20 @@ export class Redrives {
 
   /** What `start` would do now, per key, by subscription and key; nothing is done. */
   async plan(filter: DeadLetterFilter = {}): Promise<RedrivePlan> {
-    const keys = new Map<string, { effect: RedriveEffect; deadLetters: number }>();
-    let deadLetters = 0;
-    for (const { subscription, row } of await this.#choose(filter)) {
-      deadLetters++;
+    const keys = new Map<string, RedriveEffect>();
+    const found = await this.#choose(filter);
+    for (const { subscription, row } of found) {
       const name = `${subscription.name} ${row.key}`;
-      const key = row.key === "" ? undefined : row.key;
-      const known = keys.get(name) ?? {
-        effect: { subscription: subscription.name, key, deadLetters: 0, blocksKey: row.holds },
+      const first = {
+        subscription: subscription.name,
+        key: row.key === "" ? undefined : row.key,
         deadLetters: 0,
+        blocksKey: row.holds,
       };
-      known.deadLetters++;
-      keys.set(name, known);
+      const known = keys.get(name) ?? first;
+      keys.set(name, { ...known, deadLetters: known.deadLetters + 1 });
     }
-    return { deadLetters, keys: [...keys.values()].map(({ effect, ...count }) => ({ ...effect, ...count })) };
+    return { deadLetters: found.length, keys: [...keys.values()] };
   }
 
   /**
@@ -138,10 +139,7 @@ export class Redrives {
     for (const subscription of await this.#engine.ledger.tally()) {
       if (subscription.state === "retired" || subscription.rows.dead === 0) continue;
       if (filter.subscription !== undefined && filter.subscription !== subscription.name) continue;
-      for await (const row of this.#jobs.rows(subscription.sub, ["dead"])) {
-        if (filter.key !== undefined && filter.key !== row.key) continue;
-        if (filter.fingerprint !== undefined && filter.fingerprint !== row.failure?.fingerprint) continue;
-        if (filter.type !== undefined && filter.type !== (await this.#typeOf(row))) continue;
+      for await (const row of deadRows(this.#engine, subscription.sub, filter)) {
         found.push({ subscription, row });
         if (found.length > limits.redriveChosenMax)
           throw new FactlogError(
@@ -152,22 +150,14 @@ export class Redrives {
     }
     return found;
   }
-  async #typeOf(row: DeliveryRow): Promise<string | undefined> {
-    const ref = { slot: row.eventSlot, position: row.position };
-    return (row.event ?? (await this.#engine.log.fetch([ref]))[0])?.type;
-  }
   async #requireFree(rows: readonly DeliveryRow[]): Promise<void> {
-    const wanted = new Set(rows.map((row) => `${chosenKey(row)}.${row.rowToken}`));
     for (const { id, stored } of await this.#jobs.all()) {
-      if (stored.state !== "running") continue;
-      for (const each of await this.#jobs.chosen(id)) {
-        if (!wanted.has(`${chosenKey(each)}.${each.rowToken}`)) continue;
-        throw new FactlogError(
-          "CONFLICT",
-          `redrive job ${id} has chosen some of them: wait for it, or cancel it. Nothing was redriven.`,
-          { details: { job: id } },
-        );
-      }
+      if (stored.state !== "running" || !(await this.#jobs.hasChosen(id, rows))) continue;
+      throw new FactlogError(
+        "CONFLICT",
+        `redrive job ${id} has chosen some of them: wait for it, or cancel it. Nothing was redriven.`,
+        { details: { job: id } },
+      );
     }
   }
   async #shown(job: KeptJob): Promise<RedriveJob> {
@@ -179,14 +169,8 @@ export class Redrives {
     return { id, state, total, left, underway, ratePerSecond, createdAt: new Date(createdMs), endedAt };
   }
   async #progress({ id, stored }: KeptJob): Promise<{ readonly left: number; readonly underway: number }> {
-    const chosen = new Map((await this.#jobs.chosen(id)).map((each) => [chosenKey(each), each.rowToken]));
-    let left = 0;
-    let underway = 0;
-    for (const sub of stored.subs) {
-      for await (const row of this.#jobs.rows(sub, ["dead"])) if (chosen.get(chosenKey(row)) === row.rowToken) left++;
-      for await (const row of this.#jobs.rows(sub, ["ready", "running", "retrying"]))
-        if (chosen.has(chosenKey(row))) underway++;
-    }
-    return { left, underway };
+    const count = { left: 0, underway: 0 };
+    for (const sub of stored.subs) for await (const { is } of this.#jobs.open(id, sub)) count[is]++;
+    return count;
   }
 }

@@ -45,7 +45,7 @@ export async function backup(env: Env, log: string, file: string, options: CopyO
 
 /**
  * Makes a backup the log at `log`, in a new epoch: workers, streams and whoever keeps positions notice. What stood there
- * is moved aside, never removed; it must not be open in any process: BUSY. Otherwise throws what `backup` throws.
+ * is moved aside, never removed; it must not be open in any process: STORE_BUSY. Otherwise throws what `backup` throws.
  */
 export async function restore(env: Env, file: string, log: string, options: CopyOptions = {}): Promise<Restored> {
   const [from, to] = pathsOf(file, log);
