@@ -178,6 +178,8 @@ export const limits = {
   /** SQLite: the file through which processes hear each other is emptied at this size, and when nothing came for so long. */
   deltaFileBytesMax: 1_048_576,
   deltaKeptMs: 10_000,
+  /** An entry of the register is tried to be moved so often where others move it too. */
+  entryTriesMax: 1_000,
   /** The body of one entry of the register, UTF-8 bytes. */
   entryBytesMax: 16_384,
   /** Access tokens of one log: all are held in memory by each server. */

@@ -1,5 +1,5 @@
 import type { Entry, Register } from "../engine/register.ts";
-import { FactlogError } from "../errors.ts";
+import { moveEntry } from "../runtime/move-entry.ts";
 import { breaches, type Mark, type ResolvedBudget } from "./budget.ts";
 import { nothing, plus, type Spent } from "./usage.ts";
 
@@ -10,8 +10,6 @@ interface Kept {
   readonly granted: Mark | undefined;
 }
 const kind = "budget";
-/** Others may move it at the same time; so often in a row they do not. */
-const triesMax = 1_000;
 const noMark: Mark = { ...nothing, calls: 0 };
 
 export type Reserved =
@@ -63,16 +61,13 @@ export class DayAccount {
   /** Undefined: it stays as it is. */
   async #move(day: string, to: (kept: Kept) => Kept | undefined): Promise<void> {
     const name = this.#entryOf(day);
-    for (let tries = 0; tries < triesMax; tries++) {
-      const entries = await this.#register.entries(kind);
-      const seen = entries.find((entry) => entry.name === name)?.body;
+    let others: readonly Entry[] = [];
+    await moveEntry(this.#register, kind, name, (seen, all) => {
+      others = seen === undefined ? all : [];
       const next = to(seen === undefined ? { used: noMark, granted: undefined } : (JSON.parse(seen) as Kept));
-      if (next === undefined) return;
-      if (!(await this.#register.enter({ kind, name, seen, body: JSON.stringify(next), events: [] }))) continue;
-      if (seen === undefined) await this.#forget(entries, name);
-      return;
-    }
-    throw new FactlogError("CONFLICT", `${this.#subscription}: the budget of ${day} is moved by others all the time.`);
+      return next === undefined ? undefined : { body: JSON.stringify(next), events: [] };
+    });
+    await this.#forget(others, name);
   }
   /** Days that are over. */
   async #forget(entries: readonly Entry[], today: string): Promise<void> {

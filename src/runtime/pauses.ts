@@ -3,6 +3,7 @@ import type { Env, Timer } from "../env.ts";
 import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { auditEvent } from "./audit.ts";
+import { moveEntry } from "./move-entry.ts";
 import type { SharedStore } from "./store.ts";
 
 /** What of one subscription stands still at an operator's word. */
@@ -95,26 +96,19 @@ export class Pauses {
         { details: { subscription: name } },
       );
     const { sub } = subscription;
-    for (;;) {
-      const entries = await this.#engine.ledger.entries(kind);
-      const seen = entries.find((each) => each.name === nameOf(sub, key))?.body;
-      if ((seen !== undefined) === isPaused) return false;
-      if (isPaused && entries.length >= limits.pausesMax)
+    const facts = { subscription: name, ...(key === undefined ? {} : { key }) };
+    const moved = await moveEntry(this.#engine.ledger, kind, nameOf(sub, key), (seen, all) => {
+      if ((seen !== undefined) === isPaused) return undefined;
+      if (isPaused && all.length >= limits.pausesMax)
         throw new FactlogError("INVALID_OPTION", `${limits.pausesMax} pauses are in force, and there may be no more.`);
       const stored: Stored = { sub, ...(key === undefined ? {} : { key }), sinceMs: this.#env.now() };
-      const act = isPaused ? "paused" : "resumed";
-      const facts = { subscription: name, ...(key === undefined ? {} : { key }) };
-      const done = await this.#engine.ledger.enter({
-        kind,
-        name: nameOf(sub, key),
-        seen,
+      return {
         body: isPaused ? JSON.stringify(stored) : undefined,
-        events: [auditEvent(this.#env, source, act, facts)],
-      });
-      if (!done) continue;
-      await this.look();
-      return true;
-    }
+        events: [auditEvent(this.#env, source, isPaused ? "paused" : "resumed", facts)],
+      };
+    });
+    if (moved) await this.look();
+    return moved;
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type StoredToken,
 } from "./access-token.ts";
 import { auditEvent } from "./audit.ts";
+import { moveEntry } from "./move-entry.ts";
 
 export interface TokenOptions {
   /** Who or what it is for. */
@@ -152,38 +153,41 @@ export class Tokens {
     const { id, token } = mint();
     const stored: StoredToken = { ...rights, digest: digestOf(token).toString("hex") };
     const { name, scopes, group, expiresMs } = stored;
-    const facts = { name, by, scopes, group, expiresMs, instead };
     // A fresh id stands nowhere yet.
-    await this.#enter(id, undefined, JSON.stringify(stored), act, facts);
+    await this.#move(id, () => ({ next: stored, act, facts: { name, by, scopes, group, expiresMs, instead } }));
     return { ...shownToken(id, stored), token };
   }
 
-  /** Until it is done: what stood there may move meanwhile, as its last use is written down. */
+  /** What stood there may move meanwhile, as its last use is written down. */
   async #change(
     id: string,
     change: (stored: StoredToken) => StoredToken | undefined,
     act: string,
     by: string | undefined,
   ): Promise<void> {
-    for (;;) {
-      const { body, stored } = await this.#find(id);
+    await this.#move(id, (seen) => {
+      if (seen === undefined) throw unknownToken(id);
+      const stored = JSON.parse(seen) as StoredToken;
       const next = change(stored);
-      const text = next === undefined ? undefined : JSON.stringify(next);
-      if (await this.#enter(id, body, text, act, { name: stored.name, by, expiresMs: next?.expiresMs })) return;
-    }
+      return { next, act, facts: { name: stored.name, by, expiresMs: next?.expiresMs } };
+    });
   }
-  async #enter(
+  async #move(
     id: string,
-    seen: string | undefined,
-    body: string | undefined,
-    act: string,
-    facts: Readonly<Record<string, unknown>>,
-  ): Promise<boolean> {
-    if (body !== undefined && Buffer.byteLength(body) > limits.entryBytesMax)
-      throw new FactlogError("INVALID_OPTION", "name and scopes are too long: give fewer scopes.");
-    const events = [auditEvent(this.#env, this.#source, act, { token: id, ...facts })];
+    to: (seen: string | undefined) => {
+      readonly next: StoredToken | undefined;
+      readonly act: string;
+      readonly facts: Readonly<Record<string, unknown>>;
+    },
+  ): Promise<void> {
     try {
-      return await this.#engine.ledger.enter({ kind, name: id, seen, body, events });
+      await moveEntry(this.#engine.ledger, kind, id, (seen) => {
+        const { next, act, facts } = to(seen);
+        const body = next === undefined ? undefined : JSON.stringify(next);
+        if (body !== undefined && Buffer.byteLength(body) > limits.entryBytesMax)
+          throw new FactlogError("INVALID_OPTION", "name and scopes are too long: give fewer scopes.");
+        return { body, events: [auditEvent(this.#env, this.#source, act, { token: id, ...facts })] };
+      });
     } finally {
       this.#forget();
     }
@@ -192,7 +196,7 @@ export class Tokens {
   async #find(id: string): Promise<Kept> {
     const found = (await this.#look()).get(id);
     if (found !== undefined) return found;
-    throw new FactlogError("NOT_FOUND", `there is no token ${JSON.stringify(id)}: see \`factlog token list\`.`);
+    throw unknownToken(id);
   }
 
   /** Calls that come while it looks share the look. */
@@ -212,6 +216,9 @@ export class Tokens {
     return new Map(entries.map(({ name, body }) => [name, { body, stored: JSON.parse(body) as StoredToken }]));
   }
 }
+
+const unknownToken = (id: string): FactlogError =>
+  new FactlogError("NOT_FOUND", `there is no token ${JSON.stringify(id)}: see \`factlog token list\`.`);
 
 function positive(duration: Duration, name: string): number {
   const ms = durationMs(duration, name);
