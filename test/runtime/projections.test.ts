@@ -63,6 +63,13 @@ for (const engine of sqlEngines) {
     const receipt = await log.publish(Order({ key: "one", n: 50 }));
     const { position: _, ...placeless } = receipt;
     await log.caughtUp(projection, placeless, { timeout: "10s" });
+    // One id of two sources: it is told by its correlation, and awaited where that is still to come.
+    for (const source of ["a", "b"])
+      await log.publish(Order({ key: "one", n: 50 }, { id: "same", source, correlationId: `of ${source}` }));
+    await log.caughtUp(projection, { id: "same", correlationId: "of b" }, { timeout: "10s" });
+    await assert.rejects(log.caughtUp(projection, { id: "same", correlationId: "of c" }, { timeout: 20 }), {
+      code: "TIMEOUT",
+    });
     await worker.stop();
     const late = await log.publish(Order({ key: "one", n: 51 }));
     await assert.rejects(log.caughtUp(projection, late, { timeout: 20 }), { code: "TIMEOUT" });
