@@ -18,8 +18,8 @@ const [url = "", witness = ""] = process.argv.slice(2);
 const file = openSync(witness, "a");
 const leave = (what: "begin" | "kept", id: string, step: string): void =>
   void writeSync(file, `${JSON.stringify([what, id, step])}\n`);
-/** A while in which a process may die. */
-const work = (): Promise<void> => pause(Math.random() * 4);
+/** A while in which a process may die: long enough that of the few kills of a small run some find a step under way. */
+const work = (): Promise<void> => pause(Math.random() * 40);
 
 const tokens = { total: 10, noCache: 10, cacheRead: 0, cacheWrite: 0 };
 const usage = { inputTokens: tokens, outputTokens: { total: 10, text: 10, reasoning: 0 } };
