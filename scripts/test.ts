@@ -53,7 +53,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(sign
 
 const events = run({
   files,
-  concurrency: 3,
+  concurrency: 4,
   timeout: testTimeoutMs,
   execArgv: ["--conditions=@factlog/source"],
   signal: watchdog.signal,

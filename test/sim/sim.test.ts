@@ -19,10 +19,10 @@ async function sound(seed: number, size: number, store?: StoreKind): Promise<Rep
 }
 
 for (const [i, store] of stores.entries()) {
-  test(`${store}: ten seeds keep every promise`, async () => {
+  test(`${store}: six seeds keep every promise`, async () => {
     let worked = 0;
-    for (let seed = 1; seed <= 10; seed++) if (!isVoid((await sound(seed + i * 10, ops, store)).history)) worked++;
-    assert.ok(worked >= 5, `${worked} of 10 runs did enough to count`);
+    for (let seed = 1; seed <= 6; seed++) if (!isVoid((await sound(seed + i * 10, ops, store)).history)) worked++;
+    assert.ok(worked >= 3, `${worked} of 6 runs did enough to count`);
   });
 }
 
@@ -38,7 +38,7 @@ test("one seed is one run, on each store", async () => {
 
 test("a crash at each of many scheduling points of a small run harms nothing", async () => {
   for (const store of ["memory", "sqlite"] as const) {
-    const { runs, violations } = await exhaust(store, 7);
+    const { runs, violations } = await exhaust(store, 17);
     assert.deepEqual(violations, []);
     assert.ok(runs > 50, `${store}: ${runs} runs`);
   }
