@@ -1,5 +1,4 @@
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import { Webhook as Signer } from "standardwebhooks";
 import type { Env } from "../env.ts";
 import { FactlogError } from "../errors.ts";
@@ -57,7 +56,9 @@ function send(
   headers: Readonly<Record<string, string | number>>,
 ): Promise<IncomingMessage> {
   const answered = Promise.withResolvers<IncomingMessage>();
-  const request: ClientRequest = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
+  // Not imported: a fifth of the start of every process would go there, and few send anything.
+  const client = process.getBuiltinModule(url.protocol === "https:" ? "node:https" : "node:http");
+  const request: ClientRequest = client.request(url, {
     method: "POST",
     headers,
     signal,

@@ -9,7 +9,6 @@ import { loadApp } from "../app-file.ts";
 import { act, type Call, type Finish, listOption, numberOption, portOption, withCommonOptions } from "../command.ts";
 import { plural } from "../format.ts";
 import { logAddress, shownAddress, warnOfSecret } from "../log-address.ts";
-import { MetricsServer } from "../metrics-server.ts";
 import { untilStopped } from "../signals.ts";
 
 interface StartOptions {
@@ -101,6 +100,7 @@ async function runWith(app: App, url: string, options: StartOptions, chosen: obj
 async function serveMetrics(url: string, port: number): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
   const log = stack.use(await openLog(url, { logger }));
+  const { MetricsServer } = await import("../metrics-server.ts");
   const server = stack.use(new MetricsServer(() => log.metrics(), logger));
   logger.info("metrics", { url: await server.listen(port) });
   return stack.move();
