@@ -65,9 +65,9 @@ export class Redriver {
   }
   /** Whether nothing goes on here: no job has anything for this process to do now or soon. */
   async quiet(): Promise<boolean> {
-    // One that has begun may have looked before the last delivery ended.
-    await this.#passing?.catch(() => {});
-    return (await this.#turns()) === 0 && !this.#throttled;
+    // One that has begun may have looked before the last delivery ended; what it delivers again is not over.
+    const before = (await this.#passing?.catch(() => 0)) ?? 0;
+    return (await this.#turns()) === 0 && before === 0 && !this.#throttled;
   }
   /** One turn: how many were delivered again or were found to be over. Calls that come meanwhile share it. */
   #turns(): Promise<number> {
