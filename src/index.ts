@@ -32,7 +32,7 @@ export {
   type Subscription,
   type SubscriptionOptions,
 } from "./app/subscription.ts";
-export { Defer, NonRetryable, RetryAfter } from "./app/verdicts.ts";
+export { Defer, NonRetryable, RetryAfter, Unavailable } from "./app/verdicts.ts";
 export type { RetryPolicy } from "./delivery/retry-policy.ts";
 export type { Duration } from "./duration.ts";
 export { FactlogError, type FactlogErrorCode } from "./errors.ts";

@@ -131,6 +131,20 @@ export const limits = {
   pausePollMs: 500,
   /** The first delivery of a paused key is looked at again after this long: it costs two small writes. */
   pauseLookMs: 10_000,
+  /**
+   * An outage: so many failures in a row over different keys, or so many that are of a connection. A run of ten by chance is rare
+   * even where half of all attempts fail (one in a thousand).
+   */
+  outageFailures: 10,
+  outageConnections: 3,
+  /** What fails in a row is told to the other processes so often, and others' successes are waited for so long. */
+  outageShareMs: 250,
+  /** The first probe, and the longest wait between two; a process that has nothing to try looks again so often. */
+  outageProbeFirstMs: 1_000,
+  outageProbeMaxMs: 60_000,
+  outageAgainMs: 100,
+  /** Failures of a run that are given back. */
+  outageMembersMax: 1_000,
   /** Pauses in force on one log: all are looked at every time. */
   pausesMax: 1_000,
   /** Dead letters of one redrive job: their places are kept, 20 bytes each. */

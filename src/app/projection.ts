@@ -86,6 +86,7 @@ export function defineProjection<
     on,
     order: orderOf(name, order),
     onExhausted: "stop" as const,
+    outage: false,
     from: "beginning" as const,
     ...(store === undefined ? {} : { store }),
     ...(retry === undefined ? {} : { retry }),

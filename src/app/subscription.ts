@@ -59,6 +59,11 @@ export interface SubscriptionOptions<On extends AnyEventType, Emits extends AnyE
   readonly timeout?: Duration;
   /** Deliveries in flight in one worker process, 1 to 10,000. Default 16. */
   readonly concurrency?: number;
+  /**
+   * Where what it depends on seems to be down (10 failures in a row over different keys and all processes, 3 of a connection, or
+   * one `Unavailable`), it is degraded: one probe at a time, and no attempt charged, until one succeeds. Default true.
+   */
+  readonly outage?: boolean;
   /** For people. */
   readonly description?: string;
 }
@@ -93,6 +98,7 @@ export interface SubscriptionSpec {
   readonly retry: ResolvedRetryPolicy;
   readonly timeoutMs: number;
   readonly concurrency: number;
+  readonly outage: boolean;
   readonly description: string | undefined;
   readonly state: { readonly schema: AnySchema; readonly initial: unknown } | undefined;
   /** Where its handler gets its transactions. */
@@ -199,7 +205,7 @@ const choices = {
 } as const;
 
 const optionNames = new Set(
-  "on emits filter from order onExhausted onWait retry timeout concurrency description state store".split(" "),
+  "on emits filter from order onExhausted onWait retry timeout concurrency outage description state store".split(" "),
 );
 const batchOptionNames = new Set([...optionNames, "batch"]);
 for (const name of ["onWait", "state"]) batchOptionNames.delete(name);
@@ -240,12 +246,18 @@ export function resolve(
     retry: asDefinition(name, "retry", () => resolveRetryPolicy(options.retry)),
     timeoutMs: timeoutOf(name, options.timeout),
     concurrency: concurrencyOf(name, options.concurrency ?? (inBatches ? 1 : undefined)),
+    outage: outageOf(name, options.outage),
     description: options.description,
     state: stateOf(name, options.state, order),
     store,
     batch: inBatches ? batchOf(name, options.batch) : undefined,
     handler,
   });
+}
+
+function outageOf(name: string, outage: unknown = true): boolean {
+  if (typeof outage === "boolean") return outage;
+  throw refusal(name, "outage", outage, "give true or false");
 }
 
 /** A function that is not declared async may return a promise as well: that is seen when it does (HANDLER_ASYNC). */

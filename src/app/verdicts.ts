@@ -7,7 +7,7 @@ const verdictKey: unique symbol = Symbol.for("factlog.verdict");
 
 /** What a handler said by what it threw. */
 export interface Verdict {
-  readonly kind: "non-retryable" | "retry-after" | "defer";
+  readonly kind: "non-retryable" | "retry-after" | "defer" | "unavailable";
   /** Wait from `nowMs` on, milliseconds, 0 or more. */
   waitMs(nowMs: number): number;
 }
@@ -38,6 +38,18 @@ export class Defer extends Error {
   constructor(wait: Duration | Date, message = `deferred for ${waitText(wait)}`) {
     super(message);
     brand(this, { kind: "defer", waitMs: waiter(wait) });
+  }
+}
+
+/**
+ * Thrown by a handler: what it depends on is down. Charges no attempt: the subscription is degraded at once and only probes, until
+ * one delivery succeeds. With `outage: false` it is a failure like any other.
+ */
+export class Unavailable extends Error {
+  override readonly name = "Unavailable";
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    brand(this, { kind: "unavailable", waitMs: () => 0 });
   }
 }
 

@@ -33,11 +33,12 @@ export function decide(
     case "poison":
       return { kind: "dead", failures: tried.failures + 1, class: "schema", error: outcome.error };
     case "deferred":
+    case "unavailable":
       return {
         kind: "retry",
         dueMs: nowMs + outcome.waitMs,
         failures: tried.failures,
-        class: "deferred",
+        class: outcome.kind,
         error: outcome.error,
       };
     case "suspended": {

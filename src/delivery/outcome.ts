@@ -10,6 +10,8 @@ export type Outcome =
   | { readonly kind: "retry-after"; readonly error: unknown; readonly waitMs: number }
   /** Not now: no attempt is charged. */
   | { readonly kind: "deferred"; readonly error: unknown; readonly waitMs: number }
+  /** What the handler depends on is down: no attempt is charged. */
+  | { readonly kind: "unavailable"; readonly error: unknown; readonly waitMs: number }
   /** The run was left waiting; `dueMs` undefined: until it is woken. `holds`: its key waits with it. */
   | { readonly kind: "suspended"; readonly dueMs: number | undefined; readonly holds: boolean }
   /** The stored event cannot be read: no handler ran. */

@@ -4,7 +4,7 @@ import { mayPass } from "../errors.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import type { Runner } from "./runner.ts";
-import type { Delivery, SlotWork } from "./slot-work.ts";
+import { type Delivery, refOf, type SlotWork } from "./slot-work.ts";
 
 /** Finds delivery rows that are due in the slots held here, and puts them in front of their lanes. */
 export class DueRows {
@@ -120,6 +120,7 @@ export class DueRows {
         crashes: row.crashes,
         scope: row.scope,
         redriven: row.redriven,
+        frozen: row.failure?.class === frozenClass,
       };
       this.#active.set(keyOf(row.slot, row.position), delivery);
       this.#runner.enqueue(delivery);
@@ -156,8 +157,7 @@ export class DueRows {
       }
       const dueMs = world.env.now() + limits.pauseLookMs;
       const to = { state: "ready", dueMs, failures, holds: true } as const;
-      const ref = { sub: lease.sub, gen: lease.gen, slot: lease.slot, position: event.position };
-      world.settler.submit({ kind: "row", delivery: ref, rowToken: row.token + 1, to }, () => {
+      world.settler.submit({ kind: "row", delivery: refOf(delivery), rowToken: row.token + 1, to }, () => {
         this.forget(delivery);
         this.#runner.advance(delivery);
         this.parked(key, dueMs);
@@ -193,6 +193,41 @@ export class DueRows {
       this.#enqueue(rows, await this.#events(rows));
     }
   }
+  /** Its row at rest gets this many failures: what it was charged for was no fault of its own. */
+  uncharge(delivery: Delivery, row: DeliveryRow, failures: number): void {
+    const { slot, event } = delivery;
+    if (slot.dropped || row.dueMs === undefined) return;
+    const { settler } = this.#runner.world;
+    const holds = delivery.key !== undefined;
+    const start = {
+      kind: "start",
+      lease: slot.lease,
+      position: event.position,
+      rowToken: row.rowToken,
+      holds,
+    } as const;
+    const failure = row.failure === undefined ? {} : { failure: row.failure };
+    const to = { state: "retrying", dueMs: row.dueMs, failures, ...failure } as const;
+    settler.submit(start, (started) => {
+      if (started.status !== "ok") return;
+      const ref = refOf(delivery);
+      settler.submit({ kind: "row", delivery: ref, rowToken: row.rowToken + 1, to }, () => this.at(to.dueMs));
+    });
+  }
+  /** What it depends on is there again: rows that wait for that run now. */
+  thaw(): void {
+    void this.#thaw().catch((error: unknown) => {
+      if (!mayPass(error)) this.#runner.world.fail(error);
+    });
+  }
+  async #thaw(): Promise<void> {
+    const { world, enrolment } = this.#runner;
+    if (this.#stopped) return;
+    const { sub } = enrolment;
+    const page = await world.ledger.deliveries({ kind: "state", state: "retrying", sub, limit: limits.duePageRows });
+    const rows = page.filter(({ failure }) => failure?.class === frozenClass);
+    this.#enqueue(rows, await this.#events(rows));
+  }
   /** It may not start now: another of its key runs elsewhere, or it has moved on. Found again, but not at once. */
   #rest(delivery: Delivery): void {
     this.#runner.world.env.after(limits.duePollMs, () => this.forget(delivery), { upkeep: true });
@@ -210,6 +245,8 @@ export class DueRows {
   }
 }
 
+/** Of a row that waits for the end of an outage. */
+const frozenClass = "unavailable";
 const keyOf = (slot: number, position: number): string => `${slot}.${position}`;
 
 /** Retention took the event: what its row remembers, with a checksum that cannot be right, so that it is set aside. */

@@ -295,6 +295,7 @@ export function thrown(attempt: Attempt, error: unknown, nowMs: number): Outcome
   const verdict = verdictOf(error);
   if (verdict === undefined) return { kind: "failed", class: "error", error };
   if (verdict.kind === "non-retryable") return { kind: "non-retryable", error };
+  if (verdict.kind === "unavailable") return { kind: "unavailable", error, waitMs: 0 };
   return { kind: verdict.kind === "defer" ? "deferred" : "retry-after", error, waitMs: verdict.waitMs(nowMs) };
 }
 

@@ -11,7 +11,7 @@ import type { SharedStore } from "./store.ts";
 export interface SubscriptionStatus {
   readonly name: string;
   /** "replaying": tables of a projection that are being filled beside the live ones. */
-  readonly state: "active" | "paused" | "stopped" | "replaying" | "unknown-to-this-app";
+  readonly state: "active" | "paused" | "degraded" | "stopped" | "replaying" | "unknown-to-this-app";
   /** Open deliveries but dead ones. */
   readonly depth: number;
   /** Age of the oldest of these. */
@@ -28,6 +28,10 @@ export interface SubscriptionStatus {
   readonly held: number;
   /** Keys that an operator has paused. */
   readonly pausedKeys: number;
+  /** While it is degraded: since when, by what error (its first line), the probes so far, and when the next is due. */
+  readonly outage:
+    | { readonly since: Date; readonly error: string; readonly probes: number; readonly nextProbe: Date }
+    | undefined;
   /** Worker processes that hold slots of it. */
   readonly workers: number;
   readonly closed: number;
@@ -122,6 +126,7 @@ export class Measures {
       blockedKeys: subscription.blockedKeys,
       held: rows.held,
       pausedKeys: standing.paused.keys.size,
+      outage: outageOf(standing.paused),
       workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
       closed,
       outcomes,
@@ -163,8 +168,15 @@ function stateOf(
 ): SubscriptionStatus["state"] {
   if (state !== "active") return "stopped";
   if (paused.all) return "paused";
+  if (paused.outage !== undefined) return "degraded";
   if (isFilling) return "replaying";
   return known?.has(name) === false ? "unknown-to-this-app" : "active";
+}
+
+function outageOf({ outage }: Paused): SubscriptionStatus["outage"] {
+  if (outage === undefined) return undefined;
+  const { sinceMs, error, probes, nextMs } = outage;
+  return { since: new Date(sinceMs), error, probes, nextProbe: new Date(nextMs) };
 }
 
 /** Retrying rows that failed after this time; of many, estimated from the first page of them. */

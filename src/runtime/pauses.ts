@@ -4,15 +4,18 @@ import { FactlogError, mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { auditEvent } from "./audit.ts";
 import { moveEntry } from "./move-entry.ts";
+import { type Counted, isOn, type OutageState } from "./outage-state.ts";
 import type { SharedStore } from "./store.ts";
 
-/** What of one subscription stands still at an operator's word. */
+/** What of one subscription stands still. */
 export interface Paused {
   /** The whole of it. */
   readonly all: boolean;
   readonly keys: ReadonlySet<string>;
+  /** It stands still by itself: what it depends on is down. */
+  readonly outage: OutageState | undefined;
 }
-export const notPaused: Paused = { all: false, keys: new Set() };
+export const notPaused: Paused = { all: false, keys: new Set(), outage: undefined };
 
 const kind = "pause";
 interface Stored {
@@ -20,9 +23,10 @@ interface Stored {
   readonly key?: string;
   readonly sinceMs: number;
 }
+type StoredOutage = { readonly sub: number; readonly outage: OutageState | Counted };
 const nameOf = (sub: number, key: string | undefined): string => (key === undefined ? `${sub}` : `${sub}:${key}`);
 
-/** What operators have paused: entries of the register, looked at again and again by every process that works. */
+/** What operators have paused, and what is down: entries of the register, looked at again and again by every process that works. */
 export class Pauses {
   readonly #env: Env;
   readonly #engine: Engine;
@@ -40,11 +44,14 @@ export class Pauses {
   /** By subscription; those of which nothing is paused are absent. Tells those who follow. */
   async look(): Promise<ReadonlyMap<number, Paused>> {
     const asked = ++this.#asked;
-    const found = new Map<number, { all: boolean; keys: Set<string> }>();
+    const found = new Map<number, { all: boolean; keys: Set<string>; outage: OutageState | undefined }>();
     for (const { body } of await this.#engine.ledger.entries(kind)) {
-      const { sub, key } = JSON.parse(body) as Stored;
-      const one = found.get(sub) ?? { all: false, keys: new Set() };
-      if (key === undefined) one.all = true;
+      const stored = JSON.parse(body) as Stored | StoredOutage;
+      const { sub } = stored;
+      const one = found.get(sub) ?? { all: false, keys: new Set(), outage: undefined };
+      const key = "key" in stored ? stored.key : undefined;
+      if ("outage" in stored) one.outage = isOn(stored.outage) ? stored.outage : undefined;
+      else if (key === undefined) one.all = true;
       else one.keys.add(key);
       found.set(sub, one);
     }

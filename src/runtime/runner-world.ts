@@ -22,6 +22,8 @@ export interface RunnerWorld {
   delayed(dueMs: number): void;
   /** Somebody waits for facts. */
   awaiting(): void;
+  /** Runners hear what is paused, or down. */
+  lookAtPauses(): Promise<unknown>;
   /** Slots are at rest: a lease round may give them back. */
   handBack(): void;
   fail(error: unknown): void;

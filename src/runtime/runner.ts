@@ -16,6 +16,7 @@ import { DueRows } from "./due.ts";
 import { HeldBound } from "./held-bound.ts";
 import { Attempt, handle, timeout } from "./handle.ts";
 import { Lanes } from "./lanes.ts";
+import { Outage } from "./outage.ts";
 import { Reader } from "./reader.ts";
 import type { Enrolment, RunnerWorld } from "./runner-world.ts";
 import type { SlotOwner } from "./settle.ts";
@@ -50,6 +51,7 @@ export class Runner implements SlotOwner {
   #stopping = false;
   readonly heldBound: HeldBound;
   readonly standing: Standing = new Standing(this);
+  readonly outage: Outage = new Outage(this);
   /** It fills tables that nobody looks at yet: others go before it. */
   isRebuild = false;
   deliveries = 0;
@@ -117,14 +119,16 @@ export class Runner implements SlotOwner {
     return this.#stopping;
   }
   get room(): number {
-    return this.halted || this.#stopping ? 0 : this.spec.concurrency - this.#places;
+    return this.halted || this.#stopping ? 0 : this.outage.roomOf(this.spec.concurrency - this.#places);
+  }
+  /** Something that was read, or is due, may start. */
+  get hasReady(): boolean {
+    return this.#lanes.ready;
   }
   /** Nothing read waits and nothing runs; progress may still be owed. */
   get idleButProgress(): boolean {
-    const gathered = this.#batches?.size ?? 0;
-    return (
-      this.working === 0 && gathered === 0 && (this.halted || (this.#lanes.waiting === 0 && this.due.active === 0))
-    );
+    if (this.working > 0 || (this.#batches?.size ?? 0) > 0) return false;
+    return this.halted || this.outage.stands || (this.#lanes.waiting === 0 && this.due.active === 0);
   }
   /** Nothing read waits, nothing runs, nothing is owed. */
   get idle(): boolean {
@@ -134,7 +138,7 @@ export class Runner implements SlotOwner {
   }
   /** Looks once more: whether nothing new was appended and no row is due. */
   async quiet(): Promise<boolean> {
-    if (this.halted) return true;
+    if (this.halted || this.outage.stands) return true;
     if ((await this.reader.read()) > 0 || !this.reader.atHead) return false;
     await this.due.lookNow();
     return this.idle;
@@ -258,8 +262,10 @@ export class Runner implements SlotOwner {
         this.#batches?.begin(this.#lanes.waiting);
         break;
       }
+      this.outage.started(delivery);
       this.#begin(delivery);
     }
+    if (this.outage.isOn) this.#batches?.begin(Number.POSITIVE_INFINITY);
     this.#pumping = false;
     if (this.#lanes.waiting < this.#readAhead / 2) this.reader.roomAgain();
   }
@@ -366,6 +372,7 @@ export class Runner implements SlotOwner {
   }
   /** The delivery is over here: the next of its key may run. */
   advance(delivery: Delivery): void {
+    this.outage.notStarted(delivery);
     this.#lanes.release(delivery);
     const { slot } = delivery;
     if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
@@ -425,6 +432,7 @@ export class Runner implements SlotOwner {
     for (const delivery of this.#batches?.drop() ?? []) this.#lanes.release(delivery);
     this.reader.stop();
     this.due.stop();
+    this.outage.stop();
   }
   /** Ends what still runs: its results are discarded, and it runs again elsewhere, uncharged. */
   abort(): void {

@@ -1,7 +1,6 @@
 import { decide } from "../delivery/decide.ts";
 import type { Outcome, Settlement } from "../delivery/outcome.ts";
 import {
-  type DeliveryRef,
   type Effects,
   type FailureRecord,
   firstRowToken,
@@ -16,7 +15,7 @@ import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
 import type { Runner } from "./runner.ts";
 import { leaseLost } from "./step-host.ts";
-import { type Batch, type Delivery, identityOf, type SlotWork } from "./slot-work.ts";
+import { type Batch, type Delivery, identityOf, refOf, type SlotWork } from "./slot-work.ts";
 import { tellDelivery } from "./tell.ts";
 
 /**
@@ -46,7 +45,8 @@ export class Settlements {
     if (delivery.row === undefined && delivery.slot.dropped) return this.#runner.advance(delivery);
     const { spec, world } = this.#runner;
     const nowMs = world.env.now();
-    const settlement = decide(delivery, outcome, spec.retry, nowMs, world.env.random());
+    const judged = this.#runner.outage.judge(delivery, outcome);
+    const settlement = decide(delivery, judged, spec.retry, nowMs, world.env.random());
     if (deliveryStage.hasSubscribers) tellDelivery(spec, delivery, settlement, nowMs, durationMs(world.env, startedMs));
     for (const { dueMs } of effects?.delayed ?? []) world.delayed(dueMs);
     if (delivery.row !== undefined) this.#settleRow(delivery, settlement, effects);
@@ -344,9 +344,4 @@ type RowPart = Pick<RowInsert, "state" | "dueMs" | "failures" | "holds"> & {
 
 function durationMs(env: Env, startedMs: number | undefined): number {
   return startedMs === undefined ? 0 : env.monotonic() - startedMs;
-}
-
-function refOf(delivery: Delivery): DeliveryRef {
-  const { sub, gen, slot } = delivery.slot.lease;
-  return { sub, gen, slot, position: delivery.event.position };
 }

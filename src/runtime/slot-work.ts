@@ -1,5 +1,14 @@
 import type { Outcome } from "../delivery/outcome.ts";
-import type { Closing, Effects, ProgressChange, Ranges, RowInsert, SlotLease, SlotState } from "../engine/ledger.ts";
+import type {
+  Closing,
+  DeliveryRef,
+  Effects,
+  ProgressChange,
+  Ranges,
+  RowInsert,
+  SlotLease,
+  SlotState,
+} from "../engine/ledger.ts";
 import type { PositionNumber, StoredEvent } from "../event/stored-event.ts";
 import { Fifo } from "./fifo.ts";
 
@@ -19,6 +28,8 @@ export interface Delivery {
   crashes: number;
   scope: number;
   redriven: boolean;
+  /** It waited for the end of an outage. */
+  frozen?: boolean;
   /** A dead session may have been running it. */
   suspect?: true;
   /** It was handled in a batch before its turn, which this is told at. */
@@ -40,6 +51,10 @@ export function freshDelivery(slot: SlotWork, event: StoredEvent, key: string | 
     scope: 0,
     redriven: false,
   };
+}
+export function refOf(delivery: Delivery): DeliveryRef {
+  const { sub, gen, slot } = delivery.slot.lease;
+  return { sub, gen, slot, position: delivery.event.position };
 }
 /** The right to a row. `started`: its row says running, under this token. */
 export interface RowHold {

@@ -39,6 +39,7 @@ export class Standing {
     const before = this.halted;
     const resumed = [...this.#paused.keys].filter((key) => !paused.keys.has(key));
     this.#paused = paused;
+    this.#runner.outage.heard(paused.outage);
     this.#goOn(before);
     if (resumed.length > 0) this.#runner.due.unpark(resumed);
   }

@@ -23,7 +23,7 @@ export interface Worker extends AsyncDisposable {
   stop(options?: { readonly grace?: Duration }): Promise<void>;
 }
 export interface DrainSummary {
-  /** Nothing was due any more. False: the time was up, or the signal came. */
+  /** Nothing was due any more. False: the time was up, the signal came, or a subscription is degraded. */
   readonly drained: boolean;
   readonly deliveries: number;
   readonly dead: number;
@@ -104,7 +104,11 @@ export async function drain(
   let drained = false;
   while (options.signal?.aborted !== true && env.monotonic() < until && workshop.failed === undefined) {
     drained = await workshop.quiet(runners);
-    if (drained) break;
+    if (drained) {
+      // What waits for the end of an outage is due, and nobody can do it.
+      drained = !runners.some((runner) => runner.outage.isOn);
+      break;
+    }
     await pause(env, 5, options.signal);
   }
   await workshop.stop(app, runners, limits.graceMs);

@@ -213,6 +213,7 @@ export class Workshop {
       source,
       awaiting: () => this.#signals?.awaiting(),
       delayed: (dueMs) => this.clockwork.at(dueMs),
+      lookAtPauses: () => this.#pauses.look(),
       handBack: () => void this.#session.round(),
       fail: (error) => this.#fail(error),
     };
