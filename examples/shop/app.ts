@@ -31,7 +31,7 @@ const payment = defineSubscription(
   },
 );
 
-const warehouse = defineSubscription(
+export const warehouse = defineSubscription(
   "warehouse",
   { on: OrderPlaced, emits: [StockReserved], from },
   async (event, ctx) => {

@@ -20,6 +20,9 @@ export interface DrillSummary extends Summary {
   /** Customers whose orders were being served at one moment: each is a key. */
   readonly maxKeysInFlight: number;
   readonly poison: Story["poison"];
+  /** An hour without a depot, in virtual time: orders that died of it, and attempts that it cost. */
+  readonly deadFromOutage: number;
+  readonly attemptsBurnt: number;
   /** How often the tables of the sales projection were made. */
   readonly salesGeneration: number;
   readonly forecast: { readonly facts: number; readonly distinct: number; readonly same: boolean };
@@ -36,7 +39,7 @@ export function withStory(summary: Summary, story: Story, { calls, tables, sales
     distinct: new Set(seen).size,
     same: seen.length === orders.length && new Set(seen).size === inLog.size && seen.every((id) => inLog.has(id)),
   };
-  const { poison } = story;
+  const { poison, outage } = story;
   const claims: readonly (readonly [boolean, string])[] = [
     [kills.length >= 3 && kills.every((kill) => kill.redelivered >= 1), "a kill interrupted nothing"],
     [story.publishedAgain === orders.length, `${story.publishedAgain} of ${orders.length} orders were published twice`],
@@ -49,6 +52,14 @@ export function withStory(summary: Summary, story: Story, { calls, tables, sales
     [
       poison.dead === poison.expected && poison.redriven === poison.dead,
       `${poison.dead} of ${poison.expected} poison orders died, ${poison.redriven} were redriven`,
+    ],
+    [
+      outage.deadFromOutage === 0 && outage.attemptsBurnt === 0 && outage.calls > 0,
+      `an hour without a depot: ${outage.deadFromOutage} orders died, ${outage.attemptsBurnt} attempts were lost`,
+    ],
+    [
+      outage.reserved === outage.orders && outage.outOfOrder === 0,
+      `of ${outage.orders} orders ${outage.reserved} were reserved when the depot was back, ${outage.outOfOrder} out of order`,
     ],
     [sales.generation === 2, `the sales are of generation ${sales.generation}`],
     [
@@ -64,6 +75,8 @@ export function withStory(summary: Summary, story: Story, { calls, tables, sales
     shareByPid,
     maxKeysInFlight,
     poison,
+    deadFromOutage: outage.deadFromOutage,
+    attemptsBurnt: outage.attemptsBurnt,
     salesGeneration: sales.generation,
     forecast,
   };

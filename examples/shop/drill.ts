@@ -4,6 +4,7 @@ import type { Child } from "./crew.ts";
 import forecast from "./forecast.ts";
 import { type Input, InputError } from "./input.ts";
 import { n, type Narrator } from "./narrator.ts";
+import type { Outage } from "./outage.ts";
 import { PublisherProcess } from "./publisher-process.ts";
 import type { Stage } from "./stage.ts";
 
@@ -36,6 +37,7 @@ export interface Story {
   /** Orders that the warehouse was behind when it came back. */
   readonly backlog: number;
   readonly poison: { readonly expected: number; readonly dead: number; readonly redriven: number };
+  readonly outage: Outage;
 }
 
 /** Throws InputError where the input is too small for the story. */
@@ -72,8 +74,9 @@ export class Drill {
     for (const role of ["warehouse", "worker-1", "worker-2"] as const) await this.#kill(role);
     await this.#finishTheHistory();
     const poison = await this.#mendThePoison();
+    const outage = await this.#loseTheDepot();
     await this.#attachTheForecast();
-    return { kills: this.#kills, publishedAgain: this.#publishedAgain, backlog, poison };
+    return { kills: this.#kills, publishedAgain: this.#publishedAgain, backlog, poison, outage };
   }
 
   async #open(): Promise<void> {
@@ -135,6 +138,20 @@ export class Drill {
     await this.#stage.settled(shop.subscriptionNames);
     this.#say("       the depot is mended, the dead letters are redriven, and what waited has followed in order");
     return { expected: new Set(large.map((purchase) => purchase.customerId)).size, dead: letters.length, redriven };
+  }
+
+  /** Beside the others, on a clock of its own: an hour in which the depot answers nothing but errors. */
+  async #loseTheDepot(): Promise<Outage> {
+    const night = this.#stage.crew.start("night", "outage.ts");
+    const outage = await this.#stage.heard<Outage>(night);
+    await night.end("SIGKILL");
+    this.#say(
+      `for an hour the depot answers errors: it was asked ${n(outage.calls)} times for ${n(outage.orders)} orders`,
+    );
+    this.#say(
+      `       ${n(outage.attemptsBurnt)} attempts are lost, ${n(outage.deadFromOutage)} orders are dead; all were reserved when it was back`,
+    );
+    return outage;
   }
 
   async #attachTheForecast(): Promise<void> {

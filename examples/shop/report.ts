@@ -25,13 +25,22 @@ ${"kills" in summary ? ofDrill(summary) : ""}
   ${summary.ok ? "ok" : `NOT OK: ${summary.faults.join("; ")}`} after ${summary.seconds} s`;
 }
 
-function ofDrill({ kills, shareByPid, maxKeysInFlight, poison, forecast, salesGeneration }: DrillSummary): string {
+function ofDrill({
+  kills,
+  shareByPid,
+  maxKeysInFlight,
+  poison,
+  forecast,
+  salesGeneration,
+  ...outage
+}: DrillSummary): string {
   const shares = Object.entries(shareByPid).map(([pid, share]) => `${pid} ${Math.round(share * 100)}%`);
   return `
   kills            ${right(n(kills.length))}   ${kills.map((kill) => `${kill.role} (${kill.pid}): ${kill.redelivered} calls made again by others`).join(", ")}
   shareByPid                   ${shares.join(", ")} of the calls
   maxKeysInFlight  ${right(n(maxKeysInFlight))}   customers served at one moment
   poison           ${right(n(poison.dead))}   dead letters, ${n(poison.redriven)} redriven
+  deadFromOutage   ${right(n(outage.deadFromOutage))}   orders that died of an hour without a depot; ${n(outage.attemptsBurnt)} attempts lost
   salesGeneration  ${right(n(salesGeneration))}   of the sales projection's tables: rebuilt while orders came in
   forecast         ${right(n(forecast.facts))}   facts seen, ${n(forecast.distinct)} different ones${forecast.same ? ", the same as in the log" : ""}
 `;

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import shop from "./app.ts";
-import { Crew } from "./crew.ts";
+import { type Child, Crew } from "./crew.ts";
 import { type Database, databaseIn } from "./database.ts";
 import { ReceiverProcess } from "./receiver-process.ts";
 
@@ -59,6 +59,14 @@ export class Stage {
   async work(app: App): Promise<void> {
     const worker = await this.log.work(app);
     worker.stopped.catch((error: unknown) => this.#over.abort(error));
+  }
+  /** Resolves with the next message of this process. */
+  heard<M>(child: Child): Promise<M> {
+    const { promise, resolve, reject } = Promise.withResolvers<M>();
+    const stop = (): void => reject(this.signal.reason as Error);
+    this.signal.addEventListener("abort", stop, { once: true });
+    child.hear(resolve);
+    return promise.finally(() => this.signal.removeEventListener("abort", stop));
   }
   /** Resolves when there is nothing left to do for these subscriptions, but for what waits behind a dead letter. */
   settled(names: readonly string[]): Promise<void> {

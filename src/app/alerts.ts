@@ -13,9 +13,10 @@ export interface AlertRule {
    * "lag": the oldest open delivery is older than `above`, a duration. "depth": more are open than `above`. "dead": more
    * dead letters than `above` (default 0). "blocked": more keys are blocked by a dead letter than `above` (default 0).
    * "error-rate": a larger part of the last minute's deliveries failed than `above`, 0 to 1. "stalled": something is
-   * pending, and nothing of it was begun or settled.
+   * pending, and nothing of it was begun or settled. "degraded": what it depends on is down for longer than `above`, a duration
+   * (default 0), so it only probes.
    */
-  readonly when: "lag" | "depth" | "dead" | "blocked" | "error-rate" | "stalled";
+  readonly when: "lag" | "depth" | "dead" | "blocked" | "error-rate" | "stalled" | "degraded";
   /** Default: every subscription of the app, each by itself. */
   readonly subscription?: string;
   readonly above?: number | Duration;
@@ -25,7 +26,7 @@ export interface AlertRule {
   readonly to?: readonly AlertTarget[];
 }
 
-/** A rule, resolved. `above`: milliseconds of "lag"; undefined of "stalled". */
+/** A rule, resolved. `above`: milliseconds of "lag" and "degraded"; undefined of "stalled". */
 export interface AlertSpec {
   readonly name: string;
   readonly when: AlertRule["when"];
@@ -36,9 +37,12 @@ export interface AlertSpec {
 }
 
 /** What holds where an app says nothing of alerts. */
-const defaults: readonly AlertRule[] = [{ name: "dead-letters", when: "dead" }];
+const defaults: readonly AlertRule[] = [
+  { name: "dead-letters", when: "dead" },
+  { name: "outage", when: "degraded" },
+];
 
-const conditions: readonly string[] = ["lag", "depth", "dead", "blocked", "error-rate", "stalled"];
+const conditions: readonly string[] = ["lag", "depth", "dead", "blocked", "error-rate", "stalled", "degraded"];
 const options = "name when subscription above for to".split(" ");
 
 /** Throws INVALID_DEFINITION naming rule and option. Secrets are never shown. */
@@ -90,6 +94,7 @@ function aboveOf({ when, above }: AlertRule, refuse: Refuse): number | undefined
     if (above === undefined) throw refuse('above is missing: give a duration, such as "5m"');
     return durationOf("above", above as Duration, refuse);
   }
+  if (when === "degraded") return above === undefined ? 0 : durationOf("above", above as Duration, refuse);
   const value = above ?? (when === "dead" || when === "blocked" ? 0 : undefined);
   if (when === "error-rate") {
     if (typeof value === "number" && value >= 0 && value < 1) return value;

@@ -70,7 +70,7 @@ export const schemas = {
     subscriptions: listOf(
       object({
         name: text,
-        state: { enum: ["active", "paused", "stopped", "replaying", "unknown-to-this-app"] },
+        state: { enum: ["active", "paused", "degraded", "stopped", "replaying", "unknown-to-this-app"] },
         depth: count,
         lagMs: count,
         pending: count,

@@ -11,6 +11,8 @@ export interface Measured {
   readonly closed: number;
   readonly blockedKeys: number;
   readonly errorRate: number | undefined;
+  readonly outage: { readonly since: Date; readonly error: string } | undefined;
+  readonly sampledAt: Date;
 }
 /** An alert begins or ends. */
 export interface Alert {
@@ -19,7 +21,7 @@ export interface Alert {
   readonly app: string;
   readonly subscription: string;
   readonly when: AlertSpec["when"];
-  /** As measured now; milliseconds of "lag". Of "stalled": what is pending. */
+  /** As measured now; milliseconds of "lag" and "degraded". Of "stalled": what is pending. */
   readonly value: number;
   readonly above: number | undefined;
   /** What is wrong, in words, and where to read on. */
@@ -144,6 +146,11 @@ function valueOf({ when }: AlertSpec, measured: Measured): number {
       return measured.errorRate ?? 0;
     case "stalled":
       return measured.pending;
+    case "degraded":
+      // At its very beginning too.
+      return measured.outage === undefined
+        ? 0
+        : Math.max(1, measured.sampledAt.getTime() - measured.outage.since.getTime());
   }
 }
 
@@ -180,6 +187,8 @@ function wordsOf({ when, above = 0, forMs }: AlertSpec, value: number): string {
       return `has ${value} blocked key${value === 1 ? "" : "s"} (more than ${above}${lasting})`;
     case "error-rate":
       return `fails in ${percent(value)} of its deliveries (more than ${percent(above)}${lasting})`;
+    case "degraded":
+      return `only probes: what it depends on is down for ${seconds(value)}${lasting}`;
     case "stalled":
       return `stands still with ${value} pending${lasting}`;
   }

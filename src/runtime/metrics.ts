@@ -20,6 +20,11 @@ const gauges: readonly Gauge[] = [
     "1 where the subscription has stopped until an operator acts.",
     ({ state }) => (state === "stopped" ? 1 : 0),
   ],
+  [
+    "degraded",
+    "1 where it only probes: what it depends on seems to be down.",
+    ({ outage }) => (outage === undefined ? 0 : 1),
+  ],
   ["error_ratio", "Part of the last minute's deliveries that failed, 0 to 1.", ({ errorRate }) => errorRate],
   [
     "drain_seconds",

@@ -37,6 +37,8 @@ export class Outage {
   #state: OutageState | undefined;
   /** What is known here is being told: what the register says meanwhile is older. */
   #telling = false;
+  /** Before it is told: others may say that they get through. */
+  #listening = false;
   #tellTimer: Timer | undefined;
   #probeTimer: Timer | undefined;
   /** A probe may start here; then the delivery that is one. */
@@ -53,9 +55,9 @@ export class Outage {
   get isOn(): boolean {
     return this.#state !== undefined;
   }
-  /** The same, as every process knows or will know. */
+  /** The same, and nothing of it is under way here but waiting. */
   get stands(): boolean {
-    return this.#state !== undefined && !this.#telling;
+    return this.#state !== undefined && (!this.#telling || this.#listening);
   }
   /** How much may start, of this. */
   roomOf(free: number): number {
@@ -228,7 +230,9 @@ export class Outage {
     const done = await this.#doneSoFar();
     if (this.#state !== undefined) {
       // Somebody else may get through: that is told within a checkpoint.
+      this.#listening = true;
       await pause(world.env, limits.outageShareMs);
+      this.#listening = false;
       if ((await this.#doneSoFar()) !== done) return this.#falseAlarm();
     }
     const mine = { session: world.session(), points: this.#streak.points };

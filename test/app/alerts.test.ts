@@ -27,6 +27,7 @@ function refusalOf(rule: unknown): string {
 test("without a word dead letters warn in the log; an empty list is none", () => {
   assert.deepEqual(specsOf(), [
     { name: "dead-letters", when: "dead", subscription: undefined, above: 0, forMs: 0, to: ["log"] },
+    { name: "outage", when: "degraded", subscription: undefined, above: 0, forMs: 0, to: ["log"] },
   ]);
   assert.deepEqual(specsOf([]), []);
 });

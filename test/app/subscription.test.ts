@@ -44,6 +44,7 @@ test("defaults are filled in from the table of limits", () => {
     timeoutMs: 300_000,
     batch: undefined,
     concurrency: 16,
+    outage: true,
     description: undefined,
     store: undefined,
     state: undefined,

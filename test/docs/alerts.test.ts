@@ -22,11 +22,14 @@ const rules: readonly AlertRule[] = [
   { name: "blocked", when: "blocked" },
   { name: "error-rate", when: "error-rate", above: 0 },
   { name: "stalled", when: "stalled", for: "1s" },
+  { name: "degraded", when: "degraded" },
 ];
 
 test("the text of every alert names a page that is there, and every page has its alert", () => {
   const alerts = new Alerts("shop", resolveAlerts("shop", rules, ["warehouse"]));
-  const bad = { depth: 1, pending: 1, lagMs: 1, dead: 1, closed: 0, blockedKeys: 1, errorRate: 1 };
+  const outage = { since: new Date(0), error: "503" };
+  const counts = { depth: 1, pending: 1, lagMs: 1, dead: 1, closed: 0, blockedKeys: 1, errorRate: 1 };
+  const bad = { ...counts, outage, sampledAt: new Date(0) };
   for (const nowMs of [0, 1000, 2000]) alerts.update([{ name: "warehouse", ...bad }], nowMs);
   const told = alerts.tell(true, 2000, new Date(0));
   for (const { message, runbook } of told)

@@ -185,6 +185,7 @@ test("the drill: everything breaks, and nothing is lost, doubled or out of order
   assert.ok(summary.backlog > 0 && summary.poison.dead > 0);
   assert.equal(summary.poison.dead, summary.poison.expected);
   assert.equal(summary.poison.redriven, summary.poison.dead);
+  assert.deepEqual([summary.deadFromOutage, summary.attemptsBurnt], [0, 0]);
   assert.deepEqual([summary.dailyTotalsExact, summary.salesGeneration], [true, 2]);
   assert.deepEqual(summary.forecast, { facts: 500, distinct: 500, same: true });
 });

@@ -19,6 +19,8 @@ const calm: Measured = {
   closed: 0,
   blockedKeys: 0,
   errorRate: undefined,
+  outage: undefined,
+  sampledAt: new Date(60_000),
 };
 
 /** Alerts on a clock of its own; `look` answers what is told. */

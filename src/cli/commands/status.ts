@@ -152,7 +152,15 @@ function advice(subscriptions: readonly SubscriptionStatus[]): readonly Line[] {
   const lines: Line[] = [];
   const dead = subscriptions.reduce((sum, each) => sum + each.dead, 0);
   if (dead > 0) lines.push([`${plural(dead, "dead letter")}: factlog dead list`, "bad"]);
-  for (const { name, state } of subscriptions) {
+  for (const { name, state, outage, sampledAt } of subscriptions) {
+    if (outage !== undefined) {
+      const since = age(sampledAt.getTime() - outage.since.getTime());
+      const next = age(Math.max(0, outage.nextProbe.getTime() - sampledAt.getTime()));
+      lines.push([
+        `${name} is degraded for ${since}: ${outage.error}; probed ${outage.probes} times, next in ${next}`,
+        "bad",
+      ]);
+    }
     if (state === "stopped") lines.push([`${name} has stopped: redrive or discard its dead letters`, "bad"]);
     if (state === "unknown-to-this-app")
       lines.push([`${name} is not in this app: factlog subscription rename|retire ${name}`]);

@@ -32,6 +32,7 @@ export function subscriptionLine({ name, types, state, depth, dead, closed, bloc
   const on = types.length > 4 ? `${types.slice(0, 3).join(", ")} and ${types.length - 3} more` : types.join(", ");
   const facts = [
     state === "stopped" ? "stopped by a dead letter" : undefined,
+    state === "degraded" ? "degraded: it only probes" : undefined,
     depth > 0 ? `${count(depth)} to go` : state === "active" ? "caught up" : undefined,
     closed > 0 ? `${count(closed)} done` : undefined,
     dead > 0
