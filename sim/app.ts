@@ -8,6 +8,7 @@ import {
   NonRetryable,
   RetryAfter,
   sql,
+  Unavailable,
 } from "../src/index.ts";
 import type { HandlerContext, StateContext } from "../src/app/context.ts";
 import type { RecordedEvent } from "../src/event/define.ts";
@@ -85,7 +86,8 @@ type Mood =
   | "fail-slow"
   | "non-retryable"
   | "retry-after"
-  | "defer";
+  | "defer"
+  | "unavailable";
 
 function handle(scene: Scene, process: Process, traits: SubTraits, event: RecordedEvent, ctx: Context): unknown {
   const run: Run = { scene, process, traits, event, ctx, op: begin(scene, process, traits, event, ctx) };
@@ -148,6 +150,9 @@ function moodOf(run: Run): Mood {
   }
   if (scene.hopeless.has(event.id)) return moods.pick(["fail", "fail-slow", "non-retryable"]);
   const draw = (kind: Parameters<Scene["happens"]>[0], rate: number): boolean => scene.happens(kind, rate);
+  const nowMs = scene.world.nowMs;
+  if (draw("outage", rates.outage)) scene.downUntilMs.set(traits.name, nowMs + moods.int(100, 10_000));
+  if ((scene.downUntilMs.get(traits.name) ?? 0) > nowMs) return moods.pick(["unavailable", "fail", "fail"]);
   if (draw("handler-failed", rates.fail)) return moods.pick(["fail", "fail-slow"]);
   if (draw("non-retryable", rates.nonRetryable)) return "non-retryable";
   if (draw("retry-after", rates.retryAfter)) return "retry-after";
@@ -184,6 +189,7 @@ async function perform(run: Run, mood: Mood): Promise<void> {
   if (mood === "fail" || mood === "fail-slow") throw new Error(`run fails by chance of ${event.id}`);
   if (mood === "non-retryable") throw new NonRetryable("never");
   if (mood === "retry-after") throw new RetryAfter(moods.int(1, 2_000));
+  if (mood === "unavailable") throw new Unavailable("down");
   if (mood === "defer") throw new Defer(moods.int(1, 2_000));
   conclude(run);
   if (moods.chance(0.2)) await process.sleep(moods.int(0, 30));

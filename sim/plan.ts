@@ -22,6 +22,7 @@ export const faultKinds = [
   "non-retryable",
   "retry-after",
   "defer",
+  "outage",
   "redrive",
   "discard",
   "redefine",
@@ -44,6 +45,7 @@ export interface Rates {
   readonly nonRetryable: number;
   readonly retryAfter: number;
   readonly defer: number;
+  readonly outage: number;
   readonly wakeLost: number;
   readonly busy: number;
   readonly full: number;
@@ -105,7 +107,8 @@ export function planOf(seed: number, ops: number, only: Partial<Plan> = {}): Pla
     remote: store === "memory" && random.chance(0.3),
     instantDeath: random.chance(0.3),
     skewMaxMs: random.pick([0, 0, 50, 5_000, 3_600_000]),
-    rates: ratesOf(random),
+    // Of a stream of its own: other draws stay what they were.
+    rates: { ...ratesOf(random), outage: rate(new Random(seed, 9), 0.05) },
     faultEveryMs: random.pick([0, 400, 1_500, 4_000]),
     faults: {
       crash: random.unit() * 3,
@@ -123,7 +126,7 @@ export function planOf(seed: number, ops: number, only: Partial<Plan> = {}): Pla
   };
 }
 
-function ratesOf(random: Random): Rates {
+function ratesOf(random: Random): Omit<Rates, "outage"> {
   return {
     fail: rate(random, 0.4),
     slow: rate(random, 0.6),

@@ -19,6 +19,7 @@ const calm: Rates = {
   nonRetryable: 0,
   retryAfter: 0,
   defer: 0,
+  outage: 0,
   wakeLost: 0,
   busy: 0,
   full: 0,
@@ -49,6 +50,8 @@ export class Scene {
   readonly dangers: Random;
   readonly lives: Random;
   readonly logger: Logger;
+  /** What a subscription depends on is down until then, by its name. */
+  readonly downUntilMs = new Map<string, number>();
   rates: Rates;
   /** No more faults; handlers succeed. */
   healing = false;

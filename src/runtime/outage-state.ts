@@ -6,9 +6,10 @@ export interface OutageState {
   readonly error: string;
   /** Begun so far. */
   readonly probes: number;
+  /** For people: clocks differ, so that each process waits from when it has seen this. */
   readonly nextMs: number;
-  /** A probe is under way, and may take until then. */
-  readonly busyUntilMs: number;
+  /** A probe is under way. */
+  readonly busy: boolean;
 }
 /** It is not degraded: failures since `done` deliveries were done, by session. */
 export interface Counted {
@@ -20,6 +21,9 @@ export const outageKind = "pause";
 export const outageName = (sub: number): string => `${sub}!outage`;
 export const isOn = (known: OutageState | Counted | undefined): known is OutageState =>
   known !== undefined && "sinceMs" in known;
+
+/** What it is told by that it has moved on. */
+export const versionOf = ({ sinceMs, probes, busy }: OutageState): string => `${sinceMs} ${probes} ${busy}`;
 
 export function storedOutage(sub: number, outage: OutageState | Counted): string {
   return JSON.stringify({ sub, outage });

@@ -13,6 +13,7 @@ import {
   outageName,
   readOutage,
   storedOutage,
+  versionOf,
 } from "./outage-state.ts";
 import type { Runner } from "./runner.ts";
 import { type Delivery, refOf } from "./slot-work.ts";
@@ -41,6 +42,8 @@ export class Outage {
   #listening = false;
   #tellTimer: Timer | undefined;
   #probeTimer: Timer | undefined;
+  /** When this process may take the next probe, monotonic. */
+  #probeMs = 0;
   /** A probe may start here; then the delivery that is one. */
   #probe: "granted" | Delivery | undefined;
   /** Lanes whose `Unavailable` was no outage: another key went through right after. They are charged like any failure. */
@@ -75,7 +78,7 @@ export class Outage {
   judge(delivery: Delivery, outcome: Outcome): Outcome {
     if (outcome.kind === "done") {
       if (this.#state !== undefined) this.#recovered(delivery);
-      else if (this.#streak.points > 0) this.#streak = noStreak();
+      else if (this.#streak.members.size > 0) this.#streak = noStreak();
       return outcome;
     }
     if (outcome.kind !== "failed" && outcome.kind !== "unavailable") return outcome;
@@ -93,7 +96,7 @@ export class Outage {
     const nowMs = this.#runner.world.env.now();
     const { error: text } = describeFailure("unavailable", outcome.error);
     const error = text.split("\n")[0] ?? "";
-    this.#enter({ sinceMs: nowMs, error, probes: 0, nextMs: nowMs + limits.outageProbeFirstMs, busyUntilMs: 0 });
+    this.#enter({ sinceMs: nowMs, error, probes: 0, nextMs: nowMs + intervalMs(0), busy: false });
     this.#tell();
     return this.#freeze(delivery, outcome.error);
   }
@@ -102,44 +105,49 @@ export class Outage {
     const isNew = !members.has(lane);
     if (isNew && members.size < limits.outageMembersMax) members.set(lane, { delivery, failures: delivery.failures });
     // A throw fails a whole batch: that is one failure.
-    const isCounted = this.#runner.spec.batch !== undefined && errors.has(outcome.error);
-    errors.add(outcome.error);
+    const inBatches = this.#runner.spec.batch !== undefined;
+    const isCounted = inBatches && errors.has(outcome.error);
+    if (inBatches) errors.add(outcome.error);
     // What has failed before says nothing of what it depends on: keys that always fail may be many.
     const isFirst = delivery.failures === 0 && delivery.frozen !== true;
     if (isNew && !isCounted && (isFirst || outcome.kind === "unavailable")) this.#streak.points += pointsOf(outcome);
   }
   /** It waits, uncharged, until what it depends on is there again. */
   #freeze(delivery: Delivery, error: unknown): Outcome {
-    const nowMs = this.#runner.world.env.now();
     const member = this.#streak.members.get(laneOf(delivery));
     // It failed in the streak, and again now: both are given back.
     if (member?.delivery.event.position === delivery.event.position) delivery.failures = member.failures;
     if (delivery === this.#probe) this.#probeFailed();
-    const waitMs = Math.max(limits.outageProbeFirstMs, (this.#state?.nextMs ?? 0) - nowMs);
-    return { kind: "unavailable", error, waitMs: waitMs + 1 };
+    return { kind: "unavailable", error, waitMs: intervalMs(this.#state?.probes ?? 0) + 1 };
   }
 
   // ── degraded ──
   #enter(state: OutageState): void {
-    this.#state = state;
     const { spec, world } = this.#runner;
     world.logger.error(
       `${spec.name} is degraded: what it depends on seems to be down. It probes, and charges no attempt, until one delivery succeeds.`,
       { subscription: spec.name, error: state.error },
     );
-    this.#probeAt(state.nextMs);
+    this.#adopt(state);
+  }
+  /** Waits for the next probe from when this was seen first. */
+  #adopt(state: OutageState): void {
+    const isNew = this.#state === undefined || versionOf(this.#state) !== versionOf(state);
+    this.#state = state;
+    if (!isNew) return;
+    const { env } = this.#runner.world;
+    // Whose probe died with its process: nobody sees that sooner.
+    const lapseMs = state.busy ? this.#runner.spec.timeoutMs + limits.abandonAfterMs : 0;
+    this.#probeMs = env.monotonic() + intervalMs(state.probes) + lapseMs;
+    if (this.#probe === undefined) this.#probeLater();
   }
   /** What the register says; undefined: no outage. */
   heard(state: OutageState | undefined): void {
     if (this.#telling || this.#stopped || !this.#runner.spec.outage) return;
     if (state === undefined) return this.#state === undefined ? undefined : this.#leave();
-    if (this.#state === undefined) {
-      this.#enter(state);
-      this.#giveBack();
-    }
-    const isNew = this.#state?.nextMs !== state.nextMs;
-    this.#state = state;
-    if (isNew && this.#probe === undefined) this.#probeAt(state.nextMs);
+    if (this.#state !== undefined) return this.#adopt(state);
+    this.#enter(state);
+    this.#giveBack();
   }
   /** One delivery went through: all may go on. */
   #recovered(delivery: Delivery): void {
@@ -165,32 +173,32 @@ export class Outage {
   }
 
   // ── probes ──
-  #probeAt(nextMs: number): void {
+  #probeLater(): void {
     this.#probeTimer?.cancel();
     if (this.#stopped) return;
     const { env } = this.#runner.world;
-    this.#probeTimer = env.after(Math.max(limits.outageAgainMs, nextMs - env.now()), () => void this.#tryProbe());
+    const waitMs = Math.max(limits.outageAgainMs, this.#probeMs - env.monotonic());
+    this.#probeTimer = env.after(waitMs, () => void this.#tryProbe());
   }
   /** Takes the right to the next probe, where this process has something to try. */
   async #tryProbe(): Promise<void> {
     const state = this.#state;
     if (state === undefined || this.#stopped || this.#probe !== undefined) return;
-    if (this.#telling || !this.#runner.hasReady) return this.#probeAt(0);
-    const { world, spec } = this.#runner;
-    const nowMs = world.env.now();
+    const { env } = this.#runner.world;
+    if (this.#telling || !this.#runner.hasReady || env.monotonic() < this.#probeMs) return this.#probeLater();
     let taken: OutageState | undefined;
     this.#telling = true;
     await this.#move((known) => {
       taken = undefined;
-      if (!isOn(known) || known.nextMs > nowMs || known.busyUntilMs > nowMs) return undefined;
-      const busyUntilMs = nowMs + spec.timeoutMs + limits.abandonAfterMs;
-      return (taken = { ...known, probes: known.probes + 1, busyUntilMs });
+      if (!isOn(known) || versionOf(known) !== versionOf(state)) return undefined;
+      const probes = known.probes + 1;
+      return (taken = { ...known, probes, busy: true, nextMs: env.now() + intervalMs(probes) });
     });
     this.#telling = false;
     if (this.#state === undefined || this.#stopped) return;
-    if (taken === undefined) return this.#probeAt(0);
-    this.#state = taken;
+    if (taken === undefined) return this.#probeLater();
     this.#probe = "granted";
+    this.#adopt(taken);
     this.#runner.pump();
   }
   /** This delivery starts. */
@@ -204,15 +212,11 @@ export class Outage {
   #probeFailed(): void {
     this.#probe = undefined;
     const state = this.#state as OutageState;
-    const { world } = this.#runner;
-    const waitMs = Math.min(limits.outageProbeMaxMs, limits.outageProbeFirstMs * 2 ** Math.min(state.probes, 20));
-    const after = { ...state, nextMs: world.env.now() + waitMs, busyUntilMs: 0 };
-    this.#state = after;
+    const nextMs = this.#runner.world.env.now() + intervalMs(state.probes);
+    const after: OutageState = { ...state, busy: false, nextMs };
+    this.#adopt(after);
     this.#telling = true;
-    void this.#move((known) => (isOn(known) ? after : undefined)).finally(() => {
-      this.#telling = false;
-      if (this.#state !== undefined) this.#probeAt(after.nextMs);
-    });
+    void this.#move((known) => (isOn(known) ? after : undefined)).finally(() => (this.#telling = false));
   }
 
   // ── counted over all processes ──
@@ -256,13 +260,13 @@ export class Outage {
     if (othersSucceeded) return this.#falseAlarm();
     if (on === undefined) return;
     if (this.#state === undefined) this.#enter(on);
-    this.#state = on;
+    else this.#adopt(on);
     this.#giveBack();
   }
   #begun(): OutageState {
     const nowMs = this.#runner.world.env.now();
     const error = "failures over several processes";
-    return { sinceMs: nowMs, error, probes: 0, nextMs: nowMs + limits.outageProbeFirstMs, busyUntilMs: 0 };
+    return { sinceMs: nowMs, error, probes: 0, nextMs: nowMs + intervalMs(0), busy: false };
   }
   /** Others get through: what fails here is no outage. */
   #falseAlarm(): void {
@@ -305,6 +309,10 @@ export class Outage {
     }
   }
 }
+
+/** From the end of one probe to the next, of which so many came before. */
+const intervalMs = (probes: number): number =>
+  Math.min(limits.outageProbeMaxMs, limits.outageProbeFirstMs * 2 ** Math.min(probes, 20));
 
 const laneOf = ({ key, event }: Delivery): string => (key === undefined ? `@${event.position}` : `=${key}`);
 
