@@ -130,7 +130,7 @@ async function summary(store: SharedStore, runners: readonly Runner[], drained: 
     drained,
     deliveries: runners.reduce((sum, runner) => sum + runner.deliveries, 0),
     dead: runners.reduce((sum, runner) => sum + runner.dead, 0),
-    waiting: tallies.reduce((sum, each) => sum + each.rows.retrying + each.rows.ready, 0),
+    waiting: tallies.reduce((sum, each) => sum + each.rows.retrying + each.rows.ready + each.rows.deferred, 0),
     dueNext: Number.isFinite(dueNextMs) ? new Date(dueNextMs) : undefined,
   };
 }
