@@ -185,7 +185,7 @@ export class Outage {
     const state = this.#state;
     if (state === undefined || this.#stopped || this.#probe !== undefined) return;
     const { env } = this.#runner.world;
-    if (this.#telling || !this.#runner.hasReady || env.monotonic() < this.#probeMs) return this.#probeLater();
+    if (this.#telling || !this.#runner.lanes.ready || env.monotonic() < this.#probeMs) return this.#probeLater();
     let taken: OutageState | undefined;
     this.#telling = true;
     await this.#move((known) => {

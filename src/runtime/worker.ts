@@ -5,6 +5,7 @@ import { type Duration, durationMs } from "../duration.ts";
 import { pause } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { isLimited } from "./rest.ts";
 import type { Runner } from "./runner.ts";
 import type { SharedStore } from "./store.ts";
 import { type Workshop, workshopOf } from "./workshop.ts";
@@ -107,7 +108,8 @@ export async function drain(
     if (drained) {
       // What waits for the end of an outage is due, and nobody can do it.
       drained = !runners.some((runner) => runner.outage.isOn);
-      break;
+      if (!runners.some(isLimited)) break;
+      drained = false;
     }
     await pause(env, 5, options.signal);
   }
