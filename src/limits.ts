@@ -147,6 +147,8 @@ export const limits = {
   /** Of `limits`: the highest numbers, and the longest time of a rate. */
   limitMax: 1_000_000,
   limitPerMaxMs: 86_400_000,
+  /** Of what a subscription waits for, so much is named in its status. */
+  waitsShown: 20,
   /** Sessions that were asked about and are not there. */
   sessionsAskedMax: 1_000,
   /** Rows fetched per look for due deliveries. */

@@ -1,15 +1,16 @@
+import type { Entry } from "../engine/register.ts";
 import type { Timer } from "../env.ts";
 import { mayPass } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { type Allotment, allot, type Answer, type Ask, type Limit } from "./allotment.ts";
+import { allot, type Answer, type Ask, type Limit } from "./allotment.ts";
+import { isForgotten, type Place, readAllotment } from "./limit-entries.ts";
 import { moveEntry } from "./move-entry.ts";
 import type { RunnerWorld } from "./runner-world.ts";
 
 /** What an allowance is for. */
 interface Purpose {
   readonly world: RunnerWorld;
-  readonly kind: () => string;
-  readonly name: string;
+  readonly place: () => Place;
   readonly limit: Limit;
   /** How many deliveries could start now, were they allowed to. */
   readonly demand: () => number;
@@ -110,7 +111,8 @@ export class Allowance {
     }
   }
   async #round(): Promise<void> {
-    const { world, kind, name, limit } = this.#for;
+    const { world, limit } = this.#for;
+    const { kind, name } = this.#for.place();
     const session = world.session();
     // It was taken for dead: what it held is free already.
     if (session !== this.#session) this.#held = 0;
@@ -122,14 +124,25 @@ export class Allowance {
     if (give === 0 && places === 0 && starts === 0 && this.#held === 0) return;
     this.#held -= give;
     let answer: Answer | undefined;
-    await moveEntry(world.ledger, kind(), name, (seen) => {
-      const kept = seen === undefined ? undefined : (JSON.parse(seen) as Allotment);
+    let old: readonly Entry[] = [];
+    await moveEntry(world.ledger, kind, name, (seen, all) => {
+      old = all;
+      const kept = readAllotment(seen);
       const ask: Ask = { session, give, places, starts, nowMs: world.env.now(), isGone: world.isGone };
       answer = allot(limit, kept, ask);
       const body = answer.next === undefined ? undefined : JSON.stringify(answer.next);
       return body === seen ? undefined : { body, events: [] };
     });
     this.#hear(answer!, demand);
+    await this.#forget(old.filter((entry) => entry.name !== name));
+  }
+  /** Groups come and go: of what nobody uses any more, one is removed each time. */
+  async #forget(entries: readonly Entry[]): Promise<void> {
+    const { world, place } = this.#for;
+    const entry = entries[Math.floor(world.env.random() * entries.length)];
+    const { kind } = place();
+    if (entry === undefined || !isForgotten(readAllotment(entry.body)!, world.env.now(), world.isGone)) return;
+    await world.ledger.enter({ kind, name: entry.name, seen: entry.body, body: undefined, events: [] });
   }
   /** Places that are of no use here, or beyond its part when its turn is over. */
   #surplus(demand: number): number {

@@ -1,16 +1,9 @@
-import { crc32 } from "node:zlib";
 import { limits } from "../limits.ts";
 import { Allowance } from "./allowance.ts";
 import type { Limit } from "./allotment.ts";
+import { placeOf, placeOfGroup } from "./limit-entries.ts";
 import type { Runner } from "./runner.ts";
 import { type Delivery, groupOf } from "./slot-work.ts";
-
-/** Where the register keeps what the processes have of a subscription's limit, or of that of one group. */
-export const limitKind = (sub: number): string => `limit.${sub}`;
-export const limitName = "all";
-export const groupLimitKind = (sub: number, shard: number): string => `limit.${sub}.${shard}`;
-/** Groups are many: a look at one reads those of its shard alone. */
-const shardOf = (group: string): number => crc32(group) % limits.limitShards;
 
 /** What may start of a subscription by its `limits`, which hold over all processes. Without any it costs nothing. */
 export class Allowances {
@@ -27,8 +20,7 @@ export class Allowances {
     if (concurrency === undefined && rate === undefined) return;
     this.#total = new Allowance({
       world: runner.world,
-      kind: () => limitKind(runner.enrolment.sub),
-      name: limitName,
+      place: () => placeOf(runner.enrolment.sub),
       limit: { concurrency, rate },
       demand: () => Math.min(runner.places, runner.lanes.readyLanes),
       granted: () => runner.pump(),
@@ -54,8 +46,7 @@ export class Allowances {
     const runner = this.#runner;
     const made = new Allowance({
       world: runner.world,
-      kind: () => groupLimitKind(runner.enrolment.sub, shardOf(group)),
-      name: group,
+      place: () => placeOfGroup(runner.enrolment.sub, group),
       limit,
       demand: () => Math.min(runner.places, runner.lanes.readyOf(group)),
       granted: () => {
