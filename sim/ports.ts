@@ -73,6 +73,8 @@ class Line {
   ): Promise<T> {
     const { scene, process } = this;
     const { world, plan } = scene;
+    // What was under way in the moment of its death sends nothing any more.
+    if (process.gone) return new Promise(() => {});
     return new Promise((resolve, reject) => {
       const back = (settle: () => void): void => void world.after(scene.delayMs(), process, `${verb}<`, settle);
       const refuse = (code: string): void => {
