@@ -118,15 +118,18 @@ async function healed(scene: Scene, crew: Lives, clients: Clients): Promise<{ dr
   let operatingUntilMs = 0;
   // What an operator did last is still to be worked off, and to become a fact.
   let rested = false;
+  let resumed = false;
   const look = async (): Promise<void> => {
     if (world.nowMs < operatingUntilMs) return;
     if (rested) detail = await owed(scene);
     if (detail === undefined) return;
     operatingUntilMs = world.nowMs + operateMaxMs;
-    void clients.operate().then((tries) => {
-      rested = tries === 0;
+    void (async () => {
+      resumed ||= await clients.resumeAll();
+      const tries = await clients.operate();
+      rested = tries === 0 && resumed;
       operatingUntilMs = 0;
-    });
+    })();
   };
   const again = (): void => {
     world.after(500, undefined, "look", () => {

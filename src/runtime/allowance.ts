@@ -84,11 +84,12 @@ export class Allowance {
     this.#timer = undefined;
     this.#asking = this.#rounds().finally(() => {
       this.#asking = undefined;
+      if (this.#again) this.ask();
     });
   }
-  /** Asks, unless it has asked and waits. */
+  /** Asks, unless it has asked and waits. What is under way may not know of it. */
   want(): void {
-    if (this.#timer === undefined && this.#asking === undefined) this.ask();
+    if (this.#timer === undefined) this.ask();
   }
   /** Gives all back that is not used. */
   async leave(): Promise<void> {
