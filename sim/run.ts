@@ -84,7 +84,13 @@ function historyOf(scene: Scene, final: History["final"]): History {
   const { ops, hopeless, killers, raw, faults } = scene;
   const { totalOrder, dedupe } = raw.log.capabilities;
   const zombies = ["pause", "store-busy", "store-full"].some((kind) => (faults.get(kind as FaultKind) ?? 0) > 0);
-  const about = { dedupes: dedupe === "retained", totalOrder, redefined: version === 2, zombies };
+  const about = {
+    dedupes: dedupe === "retained",
+    totalOrder,
+    redefined: version === 2,
+    zombies,
+    refunds: scene.refunds,
+  };
   return { ...about, plan, ops, final, hopeless, killers };
 }
 

@@ -186,6 +186,8 @@ export interface History {
   readonly redefined: boolean;
   /** Processes may have gone on after others took them for dead. */
   readonly zombies: boolean;
+  /** An outage was seen: attempts that it had cost were given back. */
+  readonly refunds: boolean;
   readonly plan: readonly SubPlan[];
   readonly ops: readonly Op[];
   readonly final: Final;

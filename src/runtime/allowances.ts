@@ -48,7 +48,7 @@ export class Allowances {
       world: runner.world,
       place: () => placeOfGroup(runner.enrolment.sub, group),
       limit,
-      demand: () => Math.min(runner.places, runner.lanes.readyOf(group)),
+      demand: () => this.#demandOf(group),
       granted: () => {
         runner.lanes.unblock(group);
         runner.pump();
@@ -56,6 +56,12 @@ export class Allowances {
     });
     this.#groups.set(group, made);
     return made;
+  }
+  /** Where no place is free here nothing is asked for: the group asks again when its turn comes and one is. */
+  #demandOf(group: string): number {
+    const { places, lanes } = this.#runner;
+    if (places === 0) lanes.unblock(group);
+    return Math.min(places, lanes.readyOf(group));
   }
   #forget(): void {
     for (const [group, allowance] of this.#groups) if (allowance.isIdle) this.#groups.delete(group);

@@ -12,8 +12,8 @@ import { type Delivery, groupOf, type Lane } from "./slot-work.ts";
  */
 export class Deferrals {
   readonly #runner: Runner;
-  /** Groups of which rows may be deferred in the slots held here; how many of them are not recorded yet. */
-  readonly #groups = new Map<string, number>();
+  /** Groups of which rows may be deferred in the slots held here. */
+  readonly #groups = new Map<string, Known>();
   readonly #takesTurns: boolean;
   #timer: Timer | undefined;
   #pressed = false;
@@ -108,15 +108,22 @@ export class Deferrals {
   }
   /** A row of this group is being deferred. */
   inserted(group: string): void {
-    this.#groups.set(group, (this.#groups.get(group) ?? 0) + 1);
+    this.#known(group).unrecorded++;
   }
   /** It is, or never will be. */
   recorded(group: string): void {
-    this.#groups.set(group, Math.max(0, (this.#groups.get(group) ?? 0) - 1));
+    const known = this.#known(group);
+    known.unrecorded = Math.max(0, known.unrecorded - 1);
   }
   /** There may be rows of these groups. */
   remember(groups: Iterable<string>): void {
-    for (const group of groups) if (!this.#groups.has(group)) this.#groups.set(group, 0);
+    for (const group of groups) this.#known(group);
+  }
+  #known(group: string): Known {
+    const known = this.#groups.get(group) ?? { unrecorded: 0, news: 0 };
+    known.news++;
+    this.#groups.set(group, known);
+    return known;
   }
 
   // ── out ──
@@ -159,20 +166,29 @@ export class Deferrals {
     return undefined;
   }
   #toTheEnd(group: string): void {
-    const count = this.#groups.get(group) ?? 0;
+    const known = this.#groups.get(group) as Known;
     this.#groups.delete(group);
-    this.#groups.set(group, count);
+    this.#groups.set(group, known);
   }
   async #bring(group: string): Promise<void> {
     const { world, slots, due } = this.#runner;
     const leases = [...slots.values()].flatMap((slot) => (slot.leaving ? [] : [slot.lease]));
     const limit = this.#share + due.active;
-    const unrecorded = this.#groups.get(group) ?? 0;
+    const known = this.#groups.get(group) as Known;
+    const { unrecorded, news } = known;
     const rows = await world.ledger.deliveries({ kind: "deferred", slots: leases, group, limit });
-    // All there are were found, and are remembered by those who find that they cannot start.
-    if (rows.length < limit && unrecorded === 0 && this.#groups.get(group) === 0) this.#groups.delete(group);
-    if ((await due.bring(rows)) === 0 && this.#groups.has(group)) this.#again = false;
+    const brought = await due.bring(rows);
+    // All there are were found; those that cannot start after all are remembered by who finds that.
+    if (rows.length < limit && unrecorded === 0 && known.news === news) this.#groups.delete(group);
+    else if (brought === 0) this.#again = false;
   }
+}
+
+interface Known {
+  /** Its rows that are on their way. */
+  unrecorded: number;
+  /** Grows with all that is heard of it. */
+  news: number;
 }
 
 /** A row may be made of what it runs. */

@@ -209,6 +209,10 @@ export class Outage {
   notStarted(delivery: Delivery): void {
     if (this.#probe === delivery) this.#probe = "granted";
   }
+  /** There is nothing here that may start, so that another process may probe. */
+  unused(): void {
+    if (this.#probe === "granted" && !this.#stopped) this.#probeFailed();
+  }
   #probeFailed(): void {
     this.#probe = undefined;
     const state = this.#state as OutageState;

@@ -115,6 +115,7 @@ export const good: History = {
   totalOrder: true,
   redefined: false,
   zombies: false,
+  refunds: false,
   plan: [plan],
   ops,
   final,
