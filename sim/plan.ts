@@ -141,7 +141,7 @@ export function planOf(seed: number, ops: number, only: Partial<Plan> = {}): Pla
 function limitsOf(random: Random, { order }: { readonly order: string }, grouped: boolean): Limits | undefined {
   const limits: Limits = {
     ...(random.chance(0.3) ? { concurrency: random.int(1, 4) } : {}),
-    ...(random.chance(0.2) ? { rate: { events: random.pick([5, 20, 100]), per: "1s" } } : {}),
+    ...(random.chance(0.2) ? { rate: { events: random.pick([50, 100, 200]), per: "1s" } } : {}),
     ...(grouped && order !== "log" && random.chance(0.4) ? { perGroup: { concurrency: random.int(1, 2) } } : {}),
   };
   return random.chance(0.5) && Object.keys(limits).length > 0 ? limits : undefined;

@@ -25,6 +25,7 @@ export class Lanes {
   readonly #round = new Fifo<Queue>();
   #waiting = 0;
   #ready = 0;
+  #blocked = 0;
 
   /** `mayStart`: groups take turns, and whether one of this group may start now; of one that may not, `unblock` says when. */
   constructor(mayStart?: (group: string) => boolean) {
@@ -46,6 +47,10 @@ export class Lanes {
   /** Whether some lane may go on. */
   get ready(): boolean {
     return this.#round.size > 0;
+  }
+  /** Nothing may go on, now or when it is allowed to. */
+  get stuck(): boolean {
+    return this.#round.size === 0 && this.#blocked === 0;
   }
   /** Lanes that could go on, were they allowed to. */
   get readyLanes(): number {
@@ -73,6 +78,7 @@ export class Lanes {
       queue.isListed = false;
       if (this.#mayStart?.(queue.group) === false) {
         queue.isBlocked = true;
+        this.#blocked++;
         continue;
       }
       const lane = queue.ready.shift();
@@ -92,6 +98,7 @@ export class Lanes {
     const queue = this.#queues.get(group);
     if (queue?.isBlocked !== true) return;
     queue.isBlocked = false;
+    this.#blocked--;
     this.#list(queue);
   }
   /** The next one of a lane in which nothing runs; the lane waits for it. */
@@ -152,7 +159,9 @@ export class Lanes {
     const queue = this.#queueOf(this.#nameOf(delivery));
     queue.waiting += by;
     // A queue with nothing in it is not kept: groups come and go.
-    if (queue.waiting === 0 && queue.ready.size === 0 && !queue.isListed) this.#queues.delete(queue.group);
+    if (queue.waiting > 0 || queue.ready.size > 0 || queue.isListed) return;
+    if (queue.isBlocked) this.#blocked--;
+    this.#queues.delete(queue.group);
   }
   #queueOf(group: string): Queue {
     const known = this.#only ?? this.#queues.get(group);

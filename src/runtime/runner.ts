@@ -269,7 +269,7 @@ export class Runner implements SlotOwner {
     if (this.outage.isOn) this.#batches?.begin(Number.POSITIVE_INFINITY);
     this.#pumping = false;
     this.allowances.pumped();
-    if (!this.lanes.ready) this.outage.unused();
+    if (this.lanes.stuck) this.outage.unused();
     if (this.lanes.waiting < this.#readAhead / 2) this.reader.roomAgain();
     this.deferrals.look();
   }
@@ -383,7 +383,7 @@ export class Runner implements SlotOwner {
     const { slot } = delivery;
     if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
     if (this.lanes.ready) this.pump();
-    else this.outage.unused();
+    else if (this.lanes.stuck) this.outage.unused();
   }
 
   // ── claims ──
