@@ -346,7 +346,7 @@ export interface FailureRecord {
 export type DeliveryQuery =
   /** Ready or retrying rows due at `dueMs`, of these slots, by due time. */
   | { readonly kind: "due"; readonly slots: readonly SlotRef[]; readonly dueMs: number; readonly limit: number }
-  /** Deferred rows of a group, of these slots, by position. */
+  /** Deferred rows of a group, of these slots of one subscription, by position. */
   | { readonly kind: "deferred"; readonly slots: readonly SlotRef[]; readonly group: string; readonly limit: number }
   /** Rows in a state, by (sub, slot, position), after the given one. */
   | {

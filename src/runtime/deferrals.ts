@@ -49,7 +49,6 @@ export class Deferrals {
     if (!this.#takesTurns || this.#pressed || this.#stopped || this.#timer !== undefined) return;
     this.#timer = this.#runner.world.env.after(limits.deferAfterMs, () => {
       this.#timer = undefined;
-      if (!this.#runner.isFull) return;
       this.#pressed = true;
       this.#runner.reader.wake();
     });

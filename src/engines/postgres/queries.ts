@@ -101,10 +101,8 @@ const sqlOf = (store: Store) => ({
      ORDER BY d.due_ms, d.sub, d.gen, d.slot, d.position LIMIT $5`,
   ),
   deferred: store.sql(
-    `SELECT ${columns} FROM ${refs} AS r(sub, gen, slot) CROSS JOIN LATERAL (
-       SELECT * FROM S.delivery o WHERE o.sub = r.sub AND o.gen = r.gen AND o.slot = r.slot AND o.state = 5
-         AND o.grp = $4 ORDER BY o.position LIMIT $5) d ${withFailure}
-     ORDER BY d.position, d.sub, d.gen, d.slot LIMIT $5`,
+    `SELECT ${columns} FROM (SELECT * FROM S.delivery o WHERE o.sub = $1 AND o.gen = $2 AND o.state = 5 AND o.grp = $4
+         AND o.slot = ANY($3::integer[]) ORDER BY o.position LIMIT $5) d ${withFailure} ORDER BY d.position`,
   ),
   failures: store.sql(
     "SELECT at_ms, class, fingerprint, error FROM S.failure WHERE sub = $1 AND gen = $2 AND slot = $3 AND position = $4 ORDER BY n",
@@ -156,7 +154,9 @@ export class Queries {
         return (await this.#query<DeliveryCells>("due", ...cells)).map(toRow);
       }
       case "deferred": {
-        const cells = [...refColumns(query.slots), query.group, query.limit];
+        const [first] = query.slots;
+        if (first === undefined) return [];
+        const cells = [first.sub, first.gen, query.slots.map(({ slot }) => slot), query.group, query.limit];
         return (await this.#query<DeliveryCells>("deferred", ...cells)).map(toRow);
       }
       case "state":

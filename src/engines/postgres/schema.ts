@@ -145,7 +145,8 @@ CREATE TABLE S.awaited(
 const deferred = `
 ALTER TABLE S.slot ADD COLUMN deferred bigint NOT NULL DEFAULT 0;
 ALTER TABLE S.delivery ADD COLUMN grp text COLLATE "C";
-CREATE INDEX delivery_deferred ON S.delivery(sub, gen, slot, grp, position) WHERE state = 5;
+CREATE INDEX delivery_deferred ON S.delivery(sub, gen, grp, position) WHERE state = 5;
+CREATE INDEX delivery_groups ON S.delivery(sub, gen, slot, grp) WHERE state = 5;
 DROP INDEX S.delivery_oldest;
 CREATE INDEX delivery_oldest ON S.delivery(sub, gen, at_ms) WHERE state <> 4;
 `;

@@ -75,14 +75,15 @@ function prepare(db: Database) {
     ),
     deferred: db.prepare<DeliveryCells>(
       `SELECT ${columns} FROM factlog_delivery INDEXED BY factlog_delivery_deferred
-       WHERE ${ofSlot} AND state = 5 AND grp = ? ORDER BY position LIMIT ?`,
+       WHERE sub = ? AND gen = ? AND state = 5 AND grp = ? AND slot IN (SELECT value FROM json_each(?))
+       ORDER BY position LIMIT ?`,
     ),
     nextGroup: db.prepare<[string]>(
-      `SELECT grp FROM factlog_delivery INDEXED BY factlog_delivery_deferred
+      `SELECT grp FROM factlog_delivery INDEXED BY factlog_delivery_groups
        WHERE ${ofSlot} AND state = 5 AND grp > ? ORDER BY grp LIMIT 1`,
     ),
     firstGroup: db.prepare<[string]>(
-      `SELECT grp FROM factlog_delivery INDEXED BY factlog_delivery_deferred
+      `SELECT grp FROM factlog_delivery INDEXED BY factlog_delivery_groups
        WHERE ${ofSlot} AND state = 5 ORDER BY grp LIMIT 1`,
     ),
     failures: db.prepare<FailureCells>(`${failure} ORDER BY n`),
@@ -152,8 +153,10 @@ export class Queries {
   }
 
   #deferred({ slots, group, limit }: DeliveryQuery & { kind: "deferred" }): DeliveryCells[] {
-    const rows = slots.flatMap(({ sub, gen, slot }) => this.#sql.deferred.all(sub, gen, slot, group, limit));
-    return rows.toSorted((a, b) => a[3] - b[3] || comparePlaces(a, b)).slice(0, limit);
+    const [first] = slots;
+    if (first === undefined) return [];
+    const numbers = JSON.stringify(slots.map(({ slot }) => slot));
+    return this.#sql.deferred.all(first.sub, first.gen, group, numbers, limit);
   }
 
   /** Most looks find nothing: one statement per subscription says in which slots something is due. */
