@@ -142,9 +142,6 @@ for (const { name, fresh } of engines) {
     const app = defineApp({ name: "t", events: [Job], subscriptions: [s] });
     const workers = [await mine.work(app), await other.work(app)];
     await publishJobs(mine, 80);
-    await eventually("it is said", async () =>
-      (await mine.operator.status())[0]!.waitsFor.some((each) => each.for === "rate"),
-    );
     await eventually("all have run", () => startsMs.length === 80);
     await Promise.all(workers.map((worker) => worker.stop()));
     for (const [i, atMs] of startsMs.entries()) {
@@ -193,6 +190,12 @@ test("on a virtual clock: what waits for a rate is not pending, and comes when i
     ran.toSorted((a, b) => a - b),
     [0, 1],
   );
+  const [status] = await log.operator.status();
+  assert.deepEqual(status?.waitsFor.map(({ for: what, group }) => `${what} ${group}`).toSorted(), [
+    "rate g0",
+    "rate g1",
+  ]);
+  assert.equal(status.waitsFor[0]?.until?.getTime(), status.sampledAt.getTime() + 60_000);
   await log.advance("1m");
   assert.equal(ran.length, 4);
   await log.advance("1m");
