@@ -73,7 +73,7 @@ export class Allowances {
     this.#total?.take();
     this.#groups.get(groupOf(delivery))?.take();
   }
-  /** It does not run, or no more. Idempotent. */
+  /** It does not run, or no more; one that was given up may run on, and is not waited for. Idempotent. */
   ended(delivery: Delivery): void {
     if (this.#taken.size === 0 || !this.#taken.delete(delivery)) return;
     this.#total?.release();
@@ -81,12 +81,6 @@ export class Allowances {
     const ofGroup = this.#groups.get(group);
     ofGroup?.release();
     if (ofGroup !== undefined && ofGroup.free > 0) this.#runner.lanes.unblock(group);
-  }
-  /** It is settled; one that was given up may run on, and keeps its place. */
-  over(delivery: Delivery): void {
-    if (this.#taken.size === 0 || !this.#taken.has(delivery)) return;
-    for (const attempt of this.#runner.attempts) if (attempt.delivery === delivery) return;
-    this.ended(delivery);
   }
   /** What could start was started: asks where the limit is in the way. */
   pumped(): void {

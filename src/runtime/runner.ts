@@ -378,7 +378,7 @@ export class Runner implements SlotOwner {
   /** The delivery is over here: the next of its key may run. */
   advance(delivery: Delivery): void {
     this.outage.notStarted(delivery);
-    this.allowances.over(delivery);
+    this.allowances.ended(delivery);
     this.lanes.release(delivery);
     const { slot } = delivery;
     if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
