@@ -17,10 +17,15 @@ import type { SubTraits } from "./plan.ts";
 import type { Process } from "./process.ts";
 import type { Scene } from "./scene.ts";
 
-export const Fact = defineEvent("Fact", {
-  schema: z.object({ key: z.string(), n: z.number(), kind: z.enum(["plain", "poison", "killer"]) }),
+const schema = z.object({ key: z.string(), n: z.number(), kind: z.enum(["plain", "poison", "killer"]) });
+export const groups: readonly string[] = ["g0", "g1", "g2"];
+const Alone = defineEvent("Fact", { schema, key: (fact) => fact.key });
+const Grouped = defineEvent("Fact", {
+  schema,
   key: (fact) => fact.key,
+  group: (fact) => groups[Number(fact.key.slice(1)) % groups.length]!,
 });
+export const factOf = (plan: { readonly grouped: boolean }): typeof Alone => (plan.grouped ? Grouped : Alone);
 /** Without a key. */
 export const Loose = defineEvent("Loose", {
   schema: z.object({ n: z.number(), kind: z.enum(["plain", "poison", "killer"]) }),
@@ -33,7 +38,7 @@ export const Derived = defineEvent("Derived", {
 /** Announced. */
 export const Note = defineEvent("Note", { schema: z.object({ of: z.string(), sub: z.string(), run: z.number() }) });
 
-const eventTypes = { Fact, Loose, Derived, Note } as const;
+const eventTypes = { Loose, Derived, Note } as const;
 type Context = HandlerContext & Partial<StateContext<number[]>>;
 interface Run {
   readonly scene: Scene;
@@ -53,12 +58,15 @@ export function appOf(scene: Scene, process: Process): App {
     defineSubscription(
       traits.name,
       {
-        on: typesIn(traits, process.version).map((type) => eventTypes[type as keyof typeof eventTypes]),
+        on: typesIn(traits, process.version).map((type) =>
+          type === "Fact" ? factOf(scene.plan) : eventTypes[type as keyof typeof eventTypes],
+        ),
         emits: [Derived, Note],
         from: "beginning",
         order: traits.order,
         onExhausted: traits.onExhausted,
         concurrency: traits.concurrency,
+        ...(traits.limits === undefined ? {} : { limits: traits.limits }),
         timeout: traits.timeoutMs,
         retry: { attemptsMax: traits.attemptsMax, crashesMax: traits.crashesMax, backoff: [...traits.backoffMs] },
         ...(traits.filterEvery === 0 ? {} : { filter: (event) => isWanted(traits, event as RecordedEvent) }),

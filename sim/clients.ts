@@ -1,5 +1,5 @@
 import type { NewEvent } from "../src/event/define.ts";
-import { Fact, Loose } from "./app.ts";
+import { factOf, groups, Loose } from "./app.ts";
 import type { Operate, Publish } from "./checker/history.ts";
 import type { Process } from "./process.ts";
 import { describe, type Scene } from "./scene.ts";
@@ -31,6 +31,7 @@ export class Clients {
   begin(): void {
     const { plan } = this.#scene;
     this.#every(plan.publishEveryMs, () => this.publishSomething());
+    if (plan.pauseEveryMs > 0) this.#every(plan.pauseEveryMs, () => void this.pauseSomething());
     if (plan.operateEveryMs > 0) this.#every(plan.operateEveryMs, () => void this.operate());
   }
   #every(meanMs: number, act: () => void): void {
@@ -108,7 +109,7 @@ export class Clients {
     scene.ops.push(op);
     scene.count += drafts.length;
     try {
-      const events = drafts.map(toEvent);
+      const events = drafts.map((draft) => toEvent(draft, factOf(scene.plan)));
       const receipts = events.length === 1 ? [await log.publish(events[0]!)] : await log.publishAll(events);
       if (process.gone) return;
       op.receipts = receipts.map(({ position, duplicate }) => ({
@@ -129,6 +130,38 @@ export class Clients {
   }
 
   // ── operating ──
+  /** Pauses or resumes one group of a subscription. */
+  async pauseSomething(): Promise<void> {
+    const { acts, plan } = this.#scene;
+    const subs = plan.subs.filter(({ order }) => order !== "log");
+    if (subs.length === 0) return;
+    const [sub, group, isPaused] = [acts.pick(subs).name, acts.pick(groups), acts.chance(0.5)];
+    if ((await this.#setPaused(sub, group, isPaused)) && isPaused) this.#scene.fault("group-paused");
+  }
+  /** Resumes all. Answers whether nothing is paused any more. */
+  async resumeAll(): Promise<boolean> {
+    const { plan } = this.#scene;
+    if (plan.pauseEveryMs === 0) return true;
+    let all = true;
+    for (const { name, order } of plan.subs)
+      if (order !== "log") for (const group of groups) all = (await this.#setPaused(name, group, false)) && all;
+    return all;
+  }
+  async #setPaused(sub: string, group: string, isPaused: boolean): Promise<boolean> {
+    const scene = this.#scene;
+    const log = this.#someone()?.log;
+    if (log === undefined) return false;
+    try {
+      await (isPaused ? log.operator.pause(sub, { group }) : log.operator.resume(sub, { group }));
+      return true;
+    } catch (error) {
+      const { code = "" } = error as { code?: string };
+      // It may not have begun yet.
+      if (code === "NOT_FOUND") return !isPaused;
+      if (!passingCodes.includes(code) && code !== "CONFLICT") scene.violate("I9", "operator-error", describe(error));
+      return false;
+    }
+  }
   /** Redrives or discards some dead letters; in the end only what is to be mended. Answers how often it tried. */
   async operate(): Promise<number> {
     const scene = this.#scene;
@@ -187,6 +220,6 @@ export class Clients {
   }
 }
 
-function toEvent({ id, type, data }: Draft): NewEvent {
+function toEvent({ id, type, data }: Draft, Fact: ReturnType<typeof factOf>): NewEvent {
   return type === "Fact" ? Fact(data as Parameters<typeof Fact>[0], { id }) : Loose(data, { id });
 }

@@ -20,6 +20,7 @@ const sub: SubTraits = {
   filterEvery: 0,
   concurrency: 4,
   timeoutMs: 10_000,
+  limits: undefined,
   backoffMs: [50],
 };
 const mirror: SubTraits = { ...sub, name: "mirror", types: ["Derived"], emits: false, announces: false };

@@ -5,7 +5,7 @@ import type { Scene } from "./scene.ts";
 
 /** Looks at the store from outside: no delays, no faults. */
 const relayName = "factlog.relay";
-const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
+const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead", "deferred"];
 const many = 1_000_000;
 
 export async function readAll({ raw, plan }: Scene): Promise<readonly StoredEvent[]> {
@@ -69,7 +69,7 @@ export async function owed(scene: Scene): Promise<string | undefined> {
   if (dead.length > 0) return `sessions of dead processes: ${dead.join()}`;
   for (const tally of found) {
     const { rows, name } = tally;
-    if (rows.ready + rows.running + rows.retrying > 0) return `${name}: rows ${JSON.stringify(rows)}`;
+    if (rows.ready + rows.running + rows.retrying + rows.deferred > 0) return `${name}: rows ${JSON.stringify(rows)}`;
     if (rows.held > 0 && rows.dead === 0) return `${name}: held without a dead letter: ${JSON.stringify(rows)}`;
     if (tally.state !== "active") return `${name} is ${tally.state}`;
     const progress = new Map(tally.slots.map((slot) => [slot.slot, slot]));

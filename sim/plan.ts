@@ -1,4 +1,5 @@
 import { Random } from "./random.ts";
+import type { Limits } from "../src/index.ts";
 import type { SubPlan } from "./checker/history.ts";
 
 /** Every kind of fault; over a whole run each must have happened. */
@@ -26,6 +27,7 @@ export const faultKinds = [
   "redrive",
   "discard",
   "redefine",
+  "group-paused",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -35,6 +37,7 @@ export interface SubTraits extends SubPlan {
   readonly concurrency: number;
   readonly timeoutMs: number;
   readonly backoffMs: readonly number[];
+  readonly limits: Limits | undefined;
 }
 /** How often what goes wrong, per occasion: drawn anew for each seed, and often 0. */
 export interface Rates {
@@ -77,6 +80,10 @@ export interface Plan {
   readonly faultEveryMs: number;
   readonly faults: Readonly<Record<"crash" | "pause" | "leave" | "join" | "clock-jump" | "redefine", number>>;
   readonly operateEveryMs: number;
+  /** Facts belong to groups, which take turns. */
+  readonly grouped: boolean;
+  /** Mean wait between two pauses or resumes of a group; 0: none. */
+  readonly pauseEveryMs: number;
   readonly subs: readonly SubTraits[];
   /** What becomes of hopeless dead letters in the end. */
   readonly mend: "cure" | "discard" | "leave";
@@ -92,6 +99,9 @@ export function planOf(seed: number, ops: number, only: Partial<Plan> = {}): Pla
   const kind = random.weighted({ memory: 40, sqlite: 40, "foreign+memory": 10, "foreign+sqlite": 10 });
   const store = only.store ?? kind;
   const workers = random.int(1, 4);
+  // Of a stream of its own: other draws stay what they were.
+  const flow = new Random(seed, 10);
+  const grouped = flow.chance(0.5);
   return {
     seed,
     ops,
@@ -119,11 +129,22 @@ export function planOf(seed: number, ops: number, only: Partial<Plan> = {}): Pla
       redefine: random.chance(0.3) ? random.unit() : 0,
     },
     operateEveryMs: random.pick([0, 300, 2_000]),
-    subs: subsOf(random, store),
+    grouped,
+    pauseEveryMs: grouped ? flow.pick([0, 500, 2_000]) : 0,
+    subs: subsOf(random, store).map((traits) => ({ ...traits, limits: limitsOf(flow, traits, grouped) })),
     mend: random.pick(["cure", "cure", "discard", "leave"]),
     ...only,
     store,
   };
+}
+
+function limitsOf(random: Random, { order }: { readonly order: string }, grouped: boolean): Limits | undefined {
+  const limits: Limits = {
+    ...(random.chance(0.3) ? { concurrency: random.int(1, 4) } : {}),
+    ...(random.chance(0.2) ? { rate: { events: random.pick([50, 100, 200]), per: "1s" } } : {}),
+    ...(grouped && order !== "log" && random.chance(0.4) ? { perGroup: { concurrency: random.int(1, 2) } } : {}),
+  };
+  return random.chance(0.5) && Object.keys(limits).length > 0 ? limits : undefined;
 }
 
 function ratesOf(random: Random): Omit<Rates, "outage"> {
@@ -143,10 +164,10 @@ function ratesOf(random: Random): Omit<Rates, "outage"> {
   };
 }
 
-function subsOf(random: Random, store: StoreKind): readonly SubTraits[] {
+function subsOf(random: Random, store: StoreKind): readonly Omit<SubTraits, "limits">[] {
   const total = !store.startsWith("foreign");
   const sql = store === "sqlite";
-  const traits = (given: Pick<SubTraits, "name" | "types" | "order" | "emits" | "announces" | "state">): SubTraits => ({
+  const traits = (given: Pick<SubTraits, "name" | "types" | "order" | "emits" | "announces" | "state">) => ({
     ...given,
     onExhausted: random.pick(
       given.order === "none"

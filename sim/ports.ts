@@ -73,6 +73,8 @@ class Line {
   ): Promise<T> {
     const { scene, process } = this;
     const { world, plan } = scene;
+    // What was under way in the moment of its death sends nothing any more.
+    if (process.gone) return new Promise(() => {});
     return new Promise((resolve, reject) => {
       const back = (settle: () => void): void => void world.after(scene.delayMs(), process, `${verb}<`, settle);
       const refuse = (code: string): void => {
@@ -204,7 +206,11 @@ function wrapLedger(ledger: Ledger, line: Line): Ledger {
     signal: (signal) => line.call("signal", () => ledger.signal(signal)),
     waits: (query) => line.call("waits", () => ledger.waits(query)),
     entries: (kind) => line.call("entries", () => ledger.entries(kind)),
-    enter: (entering) => line.call("enter", () => ledger.enter(entering)),
+    enter: (entering) =>
+      line.call("enter", () => {
+        if (entering.name.endsWith("!outage")) line.scene.refunds = true;
+        return ledger.enter(entering);
+      }),
     tick: (tick) => line.call("tick", () => ledger.tick(tick)),
     load: (slots) => line.call("load", () => ledger.load(slots)),
     record: (session, changes) =>

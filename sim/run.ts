@@ -84,7 +84,13 @@ function historyOf(scene: Scene, final: History["final"]): History {
   const { ops, hopeless, killers, raw, faults } = scene;
   const { totalOrder, dedupe } = raw.log.capabilities;
   const zombies = ["pause", "store-busy", "store-full"].some((kind) => (faults.get(kind as FaultKind) ?? 0) > 0);
-  const about = { dedupes: dedupe === "retained", totalOrder, redefined: version === 2, zombies };
+  const about = {
+    dedupes: dedupe === "retained",
+    totalOrder,
+    redefined: version === 2,
+    zombies,
+    refunds: scene.refunds,
+  };
   return { ...about, plan, ops, final, hopeless, killers };
 }
 
@@ -118,15 +124,18 @@ async function healed(scene: Scene, crew: Lives, clients: Clients): Promise<{ dr
   let operatingUntilMs = 0;
   // What an operator did last is still to be worked off, and to become a fact.
   let rested = false;
+  let resumed = false;
   const look = async (): Promise<void> => {
     if (world.nowMs < operatingUntilMs) return;
     if (rested) detail = await owed(scene);
     if (detail === undefined) return;
     operatingUntilMs = world.nowMs + operateMaxMs;
-    void clients.operate().then((tries) => {
-      rested = tries === 0;
+    void (async () => {
+      resumed ||= await clients.resumeAll();
+      const tries = await clients.operate();
+      rested = tries === 0 && resumed;
       operatingUntilMs = 0;
-    });
+    })();
   };
   const again = (): void => {
     world.after(500, undefined, "look", () => {

@@ -55,6 +55,8 @@ export class Scene {
   rates: Rates;
   /** No more faults; handlers succeed. */
   healing = false;
+  /** A process has spoken of an outage. */
+  refunds = false;
   /** Version of the app that a process starts with. */
   version = 1;
   /** Operations so far, as a run is measured: events published, handlers run, operators' acts. */

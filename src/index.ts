@@ -21,6 +21,7 @@ export {
   type Tables,
 } from "./app/projection.ts";
 export { sql, type Statement } from "./app/sql.ts";
+export type { Limits, Rate } from "./app/limited.ts";
 export type { HandlerResult, Store, TxOf } from "./app/store.ts";
 export {
   type Awaitable,
@@ -60,6 +61,8 @@ export { type Log, openLog, type OpenOptions, type PublishOptions } from "./runt
 export type { Answer, OpenApproval } from "./runtime/approvals.ts";
 export type { Webhook } from "./webhook/target.ts";
 export type { SubscriptionStatus } from "./runtime/measures.ts";
+export type { PauseOf } from "./runtime/pauses.ts";
+export type { WaitsFor } from "./runtime/waits-for.ts";
 export type { DeadLetter, DeadLetterFilter, DelayedFact, Operator } from "./runtime/operator.ts";
 export type { RedriveEffect, RedriveJob, RedriveJobOptions, RedrivePlan, Redrives } from "./runtime/redrives.ts";
 export type { Page, PageOptions } from "./runtime/page.ts";

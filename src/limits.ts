@@ -123,6 +123,34 @@ export const limits = {
   rangesMax: 4_096,
   /** Held rows per subscription; at the bound its slots stop reading. */
   heldMax: 1_000_000,
+  /**
+   * Where what was read does not become less for so long, groups beyond their share are deferred. Of the read-ahead a group has an
+   * even share, between these: with fewer, what comes next would not be at hand; with more, a second group would find no room.
+   */
+  deferAfterMs: 50,
+  groupShareMin: 8,
+  groupShareMax: 128,
+  /** Of groups with deferred rows so many are looked at, each time something ends, for one that has room. */
+  groupsLookedAt: 16,
+  /** Limits over all processes: groups of one subscription lie in so many parts of the register, each read as one. */
+  limitShards: 16,
+  /** Groups whose limits a process keeps in mind. */
+  limitGroupsKept: 1_000,
+  /** What is held of a limit, or waited for, is looked at so often. */
+  limitLookMs: 100,
+  /** Places that are not used are kept for so long, where nobody waits for them. */
+  limitKeepMs: 1_000,
+  /** Where others wait, a process gives back what is beyond its part after so long. */
+  limitTurnMs: 1_000,
+  /** Starts that were drawn are used within this time, or lost. */
+  limitStartsMs: 1_000,
+  /** Of `limits`: the highest numbers, and the longest time of a rate. */
+  limitMax: 1_000_000,
+  limitPerMaxMs: 86_400_000,
+  /** Of what a subscription waits for, so much is named in its status. */
+  waitsShown: 20,
+  /** Sessions that were asked about and are not there. */
+  sessionsAskedMax: 1_000,
   /** Rows fetched per look for due deliveries. */
   duePageRows: 256,
   /** A look for due rows that nobody announced (another process redrove one). */

@@ -5,7 +5,7 @@ import { realEnv } from "../../src/env.ts";
 import type { Place } from "./place.ts";
 import { isOurs, keys } from "./plan.ts";
 
-const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
+const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead", "deferred"];
 const many = 1_000_000;
 
 /** What the store holds when all processes have gone. `before`: events that were there when it all began. */

@@ -148,6 +148,7 @@ async function judge(
     totalOrder: true,
     redefined: upgrade,
     zombies: false,
+    refunds: false,
     plan,
     ops: [...publishes, ...runs],
     final,

@@ -127,7 +127,7 @@ export interface SubState {
   readonly state: string;
   readonly matched: number;
   readonly outcomes: Readonly<Record<"done" | "skipped" | "discarded" | "expired" | "duplicate", number>>;
-  readonly rows: Readonly<Record<"held" | "ready" | "running" | "retrying" | "dead", number>>;
+  readonly rows: Readonly<Record<"held" | "ready" | "running" | "retrying" | "dead" | "deferred", number>>;
   readonly types: readonly {
     readonly type: string;
     readonly matched: number;
@@ -156,7 +156,7 @@ export interface Row {
   readonly position: number;
   readonly key: string;
   readonly holds: boolean;
-  readonly state: "held" | "ready" | "running" | "retrying" | "dead";
+  readonly state: "held" | "ready" | "running" | "retrying" | "dead" | "deferred";
   readonly failures: number;
   readonly crashes: number;
   /** Class of the last failure. */
@@ -186,6 +186,8 @@ export interface History {
   readonly redefined: boolean;
   /** Processes may have gone on after others took them for dead. */
   readonly zombies: boolean;
+  /** An outage was seen: attempts that it had cost were given back. */
+  readonly refunds: boolean;
   readonly plan: readonly SubPlan[];
   readonly ops: readonly Op[];
   readonly final: Final;

@@ -157,7 +157,7 @@ function bounds(history: History): Violation[] {
   for (const [name, list] of runs) {
     const { sub, id, position } = list[0] as Deliver;
     const redriven = redrives.filter((op) => op.sub === sub && op.position === position);
-    if (!history.zombies && redriven.length === 0) found.push(...forgotten(name, list));
+    if (!history.zombies && !history.refunds && redriven.length === 0) found.push(...forgotten(name, list));
     const died = list.filter((run) => run.died === true).length;
     // What runs for the first time has no row to charge; a newer definition frees slots whose holders may still run something.
     const uncharged = history.redefined ? 2 : 1;

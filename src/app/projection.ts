@@ -100,7 +100,11 @@ export function defineProjection<
       apply,
       "it is async: a projection follows from its events alone, so make it synchronous",
     );
-  return subscriptionOf(name, "projection", Object.freeze({ ...spec, kind: "projection", projection }));
+  return subscriptionOf(
+    name,
+    "projection",
+    Object.freeze({ ...spec, kind: "projection", projection, takesTurns: false }),
+  );
 }
 
 type Apply = (event: unknown, ctx: ProjectionContext<string>) => unknown;

@@ -17,6 +17,7 @@ import { type AnySchema, isSchema } from "../event/schema.ts";
 import { validate } from "../event/validate.ts";
 import { limits } from "../limits.ts";
 import type { BatchVerbs, ContextOn, HandlerContext, StateContext, TransactionContext } from "./context.ts";
+import { type Limits, resolveLimits, type ResolvedLimits, takesTurns } from "./limited.ts";
 import type { Statement } from "./sql.ts";
 import { type AnyStore, type HandlerResult, sourceOf, type TransactionSource, type TxOf } from "./store.ts";
 
@@ -59,6 +60,8 @@ export interface SubscriptionOptions<On extends AnyEventType, Emits extends AnyE
   readonly timeout?: Duration;
   /** Deliveries in flight in one worker process, 1 to 10,000. Default 16. */
   readonly concurrency?: number;
+  /** Over all processes: see `Limits`. */
+  readonly limits?: Limits;
   /**
    * Where what it depends on seems to be down (10 failures in a row over different keys and all processes, 3 of a connection, or
    * one `Unavailable`), it is degraded: one probe at a time, and no attempt charged, until one succeeds. Default true.
@@ -99,6 +102,9 @@ export interface SubscriptionSpec {
   readonly timeoutMs: number;
   readonly concurrency: number;
   readonly outage: boolean;
+  readonly limits: ResolvedLimits | undefined;
+  /** Groups take turns. */
+  readonly takesTurns: boolean;
   readonly description: string | undefined;
   readonly state: { readonly schema: AnySchema; readonly initial: unknown } | undefined;
   /** Where its handler gets its transactions. */
@@ -175,7 +181,10 @@ export function defineBatchSubscription<
   St extends AnyStore = never,
 >(
   name: Name,
-  options: Omit<SubscriptionOptions<On, Emits>, "onWait"> & { readonly batch: BatchOptions; readonly store?: St },
+  options: Omit<SubscriptionOptions<On, Emits>, "onWait" | "limits"> & {
+    readonly batch: BatchOptions;
+    readonly store?: St;
+  },
   handler: (
     events: readonly EventOf<On>[],
     ctx: BatchVerbs<Emits, On> & ([St] extends [never] ? unknown : TransactionContext<TxOf<St>>),
@@ -205,10 +214,12 @@ const choices = {
 } as const;
 
 const optionNames = new Set(
-  "on emits filter from order onExhausted onWait retry timeout concurrency outage description state store".split(" "),
+  "on emits filter from order onExhausted onWait retry timeout concurrency limits outage description state store".split(
+    " ",
+  ),
 );
 const batchOptionNames = new Set([...optionNames, "batch"]);
-for (const name of ["onWait", "state"]) batchOptionNames.delete(name);
+for (const name of ["onWait", "state", "limits"]) batchOptionNames.delete(name);
 
 export function resolve(
   name: string,
@@ -231,11 +242,13 @@ export function resolve(
   const order = choiceOf(name, options, "order") ?? "key";
   const store = options.store === undefined ? undefined : asDefinition(name, "store", () => sourceOf(options.store));
   if (store?.mode === "sync") requireSynchronous(name, store, handler);
+  const on = eventsOf(name, "on", options.on);
+  const given = resolveLimits(name, options.limits, order);
   const emitted = options.emits === undefined ? undefined : eventsOf(name, "emits", options.emits);
   return Object.freeze({
     name,
     kind: "handler",
-    on: eventsOf(name, "on", options.on),
+    on,
     emits: emitted === undefined ? undefined : new Set(emitted.map((definition) => definition.type)),
     emitted: emitted ?? [],
     filter: functionOf(name, "filter", options.filter) as SubscriptionSpec["filter"],
@@ -247,6 +260,8 @@ export function resolve(
     timeoutMs: timeoutOf(name, options.timeout),
     concurrency: concurrencyOf(name, options.concurrency ?? (inBatches ? 1 : undefined)),
     outage: outageOf(name, options.outage),
+    limits: given,
+    takesTurns: takesTurns({ on, limits: given, order, inBatches }),
     description: options.description,
     state: stateOf(name, options.state, order),
     store,

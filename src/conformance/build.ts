@@ -204,7 +204,7 @@ export function assertHas<T extends object>(found: T, fields: Partial<T>): void 
   for (const name of Object.keys(fields) as (keyof T)[]) assert.deepEqual(found[name], fields[name], String(name));
 }
 
-export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
+export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead", "deferred"];
 
 export async function rowAt(ledger: Ledger, delivery: DeliveryRef): Promise<DeliveryRow | undefined> {
   return (await ledger.deliveries({ kind: "one", delivery }))[0];

@@ -9,6 +9,7 @@ import type { Check } from "./check.ts";
 import { announceChecks } from "./checks/announce.ts";
 import { appendChecks } from "./checks/append.ts";
 import { closeChecks } from "./checks/close.ts";
+import { deferredChecks } from "./checks/deferred.ts";
 import { defineChecks } from "./checks/define.ts";
 import { deltaChecks } from "./checks/deltas.ts";
 import { deliveryChecks } from "./checks/deliveries.ts";
@@ -47,6 +48,7 @@ export const checks: readonly Check[] = [
   ...loadChecks,
   ...progressChecks,
   ...rowChecks,
+  ...deferredChecks,
   ...handOverChecks,
   ...effectChecks,
   ...transactChecks,

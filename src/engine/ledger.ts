@@ -157,6 +157,8 @@ export interface SlotState {
   readonly since: ReadonlyMap<string, PositionNumber>;
   /** Keys with at least one row that holds them. */
   readonly busy: readonly string[];
+  /** Groups of which rows are deferred, in the order of their names (code points). */
+  readonly deferred: readonly string[];
   /** Where the log does not dedupe: (source, id) settled in this slot within the window. */
   readonly seen: readonly string[];
   /** Above `low`, without a row: settled by `transact`, and not reported closed. Ascending. */
@@ -206,7 +208,9 @@ export interface RowInsert {
   readonly eventSlot: Slot;
   readonly key: string;
   readonly holds: boolean;
-  readonly state: "ready" | "running" | "retrying" | "dead";
+  readonly state: "ready" | "running" | "retrying" | "dead" | "deferred";
+  /** Of a deferred row: what it is found by. "" where its event belongs to no group. */
+  readonly group?: string;
   readonly dueMs: number;
   readonly failures: number;
   readonly eventId: string;
@@ -238,6 +242,8 @@ export interface RowChange {
         /** False: it lets go of its key until it starts again. Default: as it stands. */
         readonly holds?: boolean;
       }
+    /** Not due at any time: found by its group, when its turn comes. It holds what it held. */
+    | { readonly state: "deferred"; readonly group: string; readonly failures: number; readonly failure?: undefined }
     /** `holds`: the key stays blocked (`hold-key`); else the next of the key goes on. `stop` also stops the subscription. */
     | {
         readonly state: "dead";
@@ -250,7 +256,7 @@ export interface RowChange {
   readonly effects?: Effects;
 }
 /**
- * A due row begins to run: fenced by my lease of its slot and by the row's token; the row's token grows by one. Of the
+ * A due or deferred row begins to run: fenced by my lease of its slot and by the row's token; the row's token grows by one. Of the
  * rows that hold one key at most one runs: while another does (a detached one, in whatever session), the answer is `lost`.
  */
 export interface StartChange {
@@ -305,7 +311,7 @@ export interface Recorded {
 }
 
 // ── rows ──
-export type RowState = "held" | "ready" | "running" | "retrying" | "dead";
+export type RowState = "held" | "ready" | "running" | "retrying" | "dead" | "deferred";
 export interface DeliveryRow extends DeliveryRef {
   readonly eventSlot: Slot;
   readonly key: string;
@@ -340,6 +346,8 @@ export interface FailureRecord {
 export type DeliveryQuery =
   /** Ready or retrying rows due at `dueMs`, of these slots, by due time. */
   | { readonly kind: "due"; readonly slots: readonly SlotRef[]; readonly dueMs: number; readonly limit: number }
+  /** Deferred rows of a group, of these slots of one subscription, by position. */
+  | { readonly kind: "deferred"; readonly slots: readonly SlotRef[]; readonly group: string; readonly limit: number }
   /** Rows in a state, by (sub, slot, position), after the given one. */
   | {
       readonly kind: "state";

@@ -69,7 +69,7 @@ export interface Route {
     | "NewToken"
     | "Revoke"
     | "Any"
-    | "Key"
+    | "PauseOf"
     | "NewRedrive";
   readonly answer: SchemaName | "stream" | "metrics";
   readonly handle: (call: Call) => Promise<Response>;

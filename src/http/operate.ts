@@ -9,6 +9,7 @@ const id = pathParameter("id", "As the list shows it.");
 const filters: readonly Parameter[] = [
   { name: "subscription", in: "query", description: "Only of this subscription.", schema: { type: "string" } },
   parameters.key,
+  { name: "group", in: "query", description: "Only of this group.", schema: { type: "string" } },
   { name: "type", in: "query", description: "Only of this event type.", schema: { type: "string" } },
   {
     name: "fingerprint",
@@ -127,7 +128,7 @@ async function metrics({ log }: Call): Promise<Response> {
 
 async function listDead(call: Call): Promise<Response> {
   const { log, query } = call;
-  const names = ["subscription", "key", "type", "fingerprint"] as const;
+  const names = ["subscription", "key", "group", "type", "fingerprint"] as const;
   const filter: DeadLetterFilter = Object.fromEntries(
     names.map((name) => [name, query(name)] as const).filter(([, value]) => value !== undefined),
   );

@@ -5,7 +5,7 @@ import { pathParameter } from "./parameters.ts";
 import { invalid } from "./plain.ts";
 
 const id = pathParameter("id", "As the list shows it.");
-const filters = ["subscription", "key", "type", "fingerprint"] as const;
+const filters = ["subscription", "key", "group", "type", "fingerprint"] as const;
 
 export const redriveRoutes: readonly Route[] = [
   {

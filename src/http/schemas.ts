@@ -80,7 +80,14 @@ export const schemas = {
         dead: count,
         blockedKeys: count,
         held: count,
+        deferred: count,
         pausedKeys: count,
+        pausedGroups: count,
+        waitsFor: listOf(
+          object({ for: { enum: ["resume", "outage", "concurrency", "rate"] }, key: text, group: text, until: time }, [
+            "for",
+          ]),
+        ),
         workers: count,
         closed: count,
         sampledAt: time,
@@ -116,6 +123,7 @@ export const schemas = {
     properties: {
       subscription: text,
       key: text,
+      group: text,
       type: text,
       fingerprint: text,
       dryRun: { type: "boolean" },
@@ -141,8 +149,11 @@ export const schemas = {
       }),
     ],
   },
-  Key: { type: "object", properties: { key: text }, additionalProperties: false },
-  Paused: object({ subscription: text, key: text, paused: { type: "boolean" } }, ["subscription", "paused"]),
+  PauseOf: { type: "object", properties: { key: text, group: text }, additionalProperties: false },
+  Paused: object({ subscription: text, key: text, group: text, paused: { type: "boolean" } }, [
+    "subscription",
+    "paused",
+  ]),
   Nothing: { type: "object", additionalProperties: false },
   Approvals: object({
     approvals: listOf(

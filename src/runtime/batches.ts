@@ -2,7 +2,7 @@ import type { Timer } from "../env.ts";
 import { type BatchDesk, handleBatch } from "./batch.ts";
 import { Attempt } from "./handle.ts";
 import type { Runner } from "./runner.ts";
-import type { Delivery } from "./slot-work.ts";
+import { type Delivery, groupOf } from "./slot-work.ts";
 
 /**
  * Gathers deliveries whose turn it is until they are a batch: enough of them, or the first has waited for the others long
@@ -66,6 +66,7 @@ export class Batches {
     for (const head of heads) {
       for (const next of head.lane?.waiting ?? []) {
         if (members.length >= this.#max || !mayFollow(next)) break;
+        if (this.#runner.standing.isGroupPaused(groupOf(next))) break;
         members.push(next);
       }
     }

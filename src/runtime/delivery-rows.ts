@@ -27,6 +27,7 @@ export async function* rowsIn(
 
 export interface DeadRowFilter {
   readonly key?: string;
+  readonly group?: string;
   readonly type?: string;
   readonly fingerprint?: string;
 }
@@ -39,9 +40,10 @@ export async function* deadRows(
   const only = filter.key === undefined ? {} : { key: filter.key };
   for await (const row of rowsIn(ledger, sub, "dead", only)) {
     if (filter.fingerprint !== undefined && row.failure?.fingerprint !== filter.fingerprint) continue;
-    if (filter.type !== undefined) {
+    if (filter.type !== undefined || filter.group !== undefined) {
       const stored = row.event ?? (await log.fetch([{ slot: row.eventSlot, position: row.position }]))[0];
-      if (stored?.type !== filter.type) continue;
+      if (filter.type !== undefined && stored?.type !== filter.type) continue;
+      if (filter.group !== undefined && stored?.group !== filter.group) continue;
     }
     yield row;
   }

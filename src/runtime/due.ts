@@ -1,10 +1,10 @@
-import type { DeliveryRow } from "../engine/ledger.ts";
+import type { DeliveryRow, RowChange } from "../engine/ledger.ts";
 import type { Timer } from "../env.ts";
 import { mayPass } from "../errors.ts";
 import type { StoredEvent } from "../event/stored-event.ts";
 import { limits } from "../limits.ts";
 import type { Runner } from "./runner.ts";
-import { type Delivery, refOf, type SlotWork } from "./slot-work.ts";
+import { type Delivery, groupOf, refOf, type SlotWork } from "./slot-work.ts";
 
 /** Finds delivery rows that are due in the slots held here, and puts them in front of their lanes. */
 export class DueRows {
@@ -103,6 +103,12 @@ export class DueRows {
     let at = 0;
     return rows.map((row) => row.event ?? fetched[at++]);
   }
+  /** Rows that were found otherwise; how many of them were not known. */
+  async bring(rows: readonly DeliveryRow[]): Promise<number> {
+    const fresh = rows.filter((row) => !this.#active.has(keyOf(row.slot, row.position)));
+    if (fresh.length > 0) this.#enqueue(fresh, await this.#events(fresh));
+    return fresh.length;
+  }
   #enqueue(rows: readonly DeliveryRow[], events: readonly (StoredEvent | undefined)[]): void {
     for (const [i, row] of rows.entries()) {
       const slot = this.#runner.slots.get(row.slot);
@@ -121,9 +127,11 @@ export class DueRows {
         scope: row.scope,
         redriven: row.redriven,
         frozen: row.failure?.class === frozenClass,
+        isDeferred: row.state === "deferred",
       };
       this.#active.set(keyOf(row.slot, row.position), delivery);
-      this.#runner.enqueue(delivery);
+      if (this.#runner.deferrals.isRowBeyond(delivery)) this.defer(delivery);
+      else this.#runner.lanes.add(delivery);
     }
     this.#runner.pump();
   }
@@ -145,22 +153,35 @@ export class DueRows {
   }
   /** Its key is paused: it waits on, uncharged, in front of what is held behind it. */
   park(delivery: Delivery): void {
-    const { row, slot, event, key = "", failures } = delivery;
+    const dueMs = this.#runner.world.env.now() + limits.pauseLookMs;
+    const { key = "", failures } = delivery;
+    this.#putBack(delivery, { state: "ready", dueMs, failures, holds: true }, () => this.parked(key, dueMs));
+  }
+  /** It waits, uncharged, for the turn of its group. */
+  defer(delivery: Delivery): void {
+    const group = groupOf(delivery);
+    this.#putBack(delivery, { state: "deferred", group, failures: delivery.failures }, () => {
+      this.#runner.deferrals.remember([group]);
+      this.#runner.deferrals.look();
+    });
+  }
+  #putBack(delivery: Delivery, to: RowChange["to"], then: () => void): void {
+    const { row, slot, event } = delivery;
     if (row === undefined) return;
-    const { world } = this.#runner;
-    const { lease } = slot;
-    const start = { kind: "start", lease, position: event.position, rowToken: row.token, holds: true } as const;
-    world.settler.submit(start, (started) => {
+    const { settler } = this.#runner.world;
+    const holds = delivery.key !== undefined;
+    const start = { kind: "start", lease: slot.lease, position: event.position, rowToken: row.token, holds } as const;
+    settler.submit(start, (started) => {
       if (started.status !== "ok") {
         this.#rest(delivery);
         return this.#runner.advance(delivery);
       }
-      const dueMs = world.env.now() + limits.pauseLookMs;
-      const to = { state: "ready", dueMs, failures, holds: true } as const;
-      world.settler.submit({ kind: "row", delivery: refOf(delivery), rowToken: row.token + 1, to }, () => {
+      // It does not begin, and may be found again.
+      delivery.row = { token: row.token + 1, started: true };
+      settler.submit({ kind: "row", delivery: refOf(delivery), rowToken: row.token + 1, to }, () => {
         this.forget(delivery);
         this.#runner.advance(delivery);
-        this.parked(key, dueMs);
+        then();
       });
     });
   }
@@ -236,6 +257,8 @@ export class DueRows {
     const key = keyOf(delivery.slot.lease.slot, delivery.event.position);
     if (this.#active.get(key) !== delivery) return;
     this.#active.delete(key);
+    if (delivery.isDeferred === true && delivery.row?.started !== true)
+      this.#runner.deferrals.remember([groupOf(delivery)]);
     if (this.#active.size === 0) this.look();
   }
   forgetSlot(slot: SlotWork): void {

@@ -75,7 +75,10 @@ export class EnrolledRunner implements Tenant {
   /** At the bound of held rows the subscription stops reading, loudly, until some are settled. */
   #boundHeld(): void {
     this.#store.engine.ledger.tally().then(
-      (tallies) => this.runner.heldBound.is(tallies.find((each) => each.sub === this.sub)?.rows.held ?? 0),
+      (tallies) => {
+        const rows = tallies.find((each) => each.sub === this.sub)?.rows;
+        this.runner.heldBound.is((rows?.held ?? 0) + (rows?.deferred ?? 0));
+      },
       (error: unknown) => this.#unlessItMayPass(error),
     );
   }

@@ -19,7 +19,7 @@ export class HeldBound {
     if (tooMany === this.reached) return;
     this.reached = tooMany;
     if (!tooMany) return this.#under();
-    const message = `${this.#name} reads no further: ${held} events wait behind failing ones. Redrive or discard its dead letters.`;
+    const message = `${this.#name} reads no further: ${held} events wait behind failing ones or for the turn of their group. Redrive or discard its dead letters, resume what is paused, or start more workers.`;
     this.#world.logger.error(message, { subscription: this.#name, held });
   }
 }

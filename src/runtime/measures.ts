@@ -3,9 +3,11 @@ import type { Ledger, Outcomes, SubscriptionTally } from "../engine/ledger.ts";
 import type { Env } from "../env.ts";
 import { limits } from "../limits.ts";
 import { OldestOpen, pendingOf } from "./lag.ts";
+import { allotments } from "./limit-entries.ts";
 import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
 import { relayName } from "./relay.ts";
 import type { SharedStore } from "./store.ts";
+import { type WaitsFor, waitsFor } from "./waits-for.ts";
 
 /** Read from what is stored when it is asked for: it moves on while no worker runs. */
 export interface SubscriptionStatus {
@@ -26,8 +28,13 @@ export interface SubscriptionStatus {
   readonly dead: number;
   readonly blockedKeys: number;
   readonly held: number;
-  /** Keys that an operator has paused. */
+  /** Of groups beyond their share: they wait for the turn of their group. */
+  readonly deferred: number;
+  /** Keys and groups that an operator has paused. */
   readonly pausedKeys: number;
+  readonly pausedGroups: number;
+  /** Whom it waits for, as of now; the first 20. */
+  readonly waitsFor: readonly WaitsFor[];
   /** While it is degraded: since when, by what error (its first line), the probes so far, and when the next is due. */
   readonly outage:
     | { readonly since: Date; readonly error: string; readonly probes: number; readonly nextProbe: Date }
@@ -85,6 +92,7 @@ export class Measures {
     const { log, ledger } = this.#engine;
     const subscriptions = (await ledger.tally()).filter((each) => each.name !== relayName && each.state !== "retired");
     const paused = await this.#pauses.look();
+    const allotted = await allotments(ledger);
     const types = [...new Set(subscriptions.flatMap((each) => each.definition.types))];
     const appended = types.length === 0 ? new Map<string, number>() : (await log.count(types)).appended;
     const filling = new Set((await ledger.projections()).flatMap((one) => (one.live ? [] : [one.sub])));
@@ -96,6 +104,7 @@ export class Measures {
         status: await this.#statusOf(each, pendingOf(each, appended), known, {
           isFilling: filling.has(each.sub),
           paused: paused.get(each.sub) ?? notPaused,
+          allotted: allotted.get(each.sub) ?? [],
         }),
       })),
     );
@@ -104,14 +113,14 @@ export class Measures {
     subscription: SubscriptionTally,
     pending: number,
     known: ReadonlySet<string> | undefined,
-    standing: { readonly isFilling: boolean; readonly paused: Paused },
+    standing: StandingOf,
   ): Promise<SubscriptionStatus> {
     const { rows, name } = subscription;
     const oldestMs = await this.#oldest.timeMs(subscription, pending);
     const wallMs = this.#env.now();
     const outcomes = outcomesOf(subscription);
     const closed = Object.values(outcomes).reduce((sum, each) => sum + each, 0);
-    const depth = pending + rows.held + rows.ready + rows.running + rows.retrying;
+    const depth = pending + rows.held + rows.ready + rows.running + rows.retrying + rows.deferred;
     const sample = { atMs: this.#env.monotonic(), wallMs, closed, depth, dead: rows.dead };
     return {
       name,
@@ -125,7 +134,10 @@ export class Measures {
       dead: rows.dead,
       blockedKeys: subscription.blockedKeys,
       held: rows.held,
+      deferred: rows.deferred,
       pausedKeys: standing.paused.keys.size,
+      pausedGroups: standing.paused.groups.size,
+      waitsFor: waitsFor(standing.paused, standing.allotted, { depth, nowMs: wallMs }),
       outage: outageOf(standing.paused),
       workers: new Set(subscription.slots.map((slot) => slot.session).filter((session) => session !== undefined)).size,
       closed,
@@ -159,6 +171,12 @@ export class Measures {
     const ended = failed + now.closed - since.closed;
     return ended <= 0 ? undefined : failed / ended;
   }
+}
+
+interface StandingOf {
+  readonly isFilling: boolean;
+  readonly paused: Paused;
+  readonly allotted: Parameters<typeof waitsFor>[1];
 }
 
 function stateOf(

@@ -12,6 +12,7 @@ const gauges: readonly Gauge[] = [
   ["retrying", "Deliveries that wait for another attempt.", ({ retrying }) => retrying],
   ["waiting", "Deliveries that wait in the middle of their handler.", ({ waiting }) => waiting],
   ["held", "Deliveries that wait behind another of their key.", ({ held }) => held],
+  ["deferred", "Deliveries that wait for the turn of their group.", ({ deferred }) => deferred],
   ["dead", "Dead letters.", ({ dead }) => dead],
   ["blocked_keys", "Keys that a dead letter blocks.", ({ blockedKeys }) => blockedKeys],
   ["workers", "Worker processes that hold slots.", ({ workers }) => workers],

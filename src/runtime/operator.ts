@@ -15,7 +15,7 @@ import { correlationIdOf } from "./correlation.ts";
 import { deadLetterId, parseDeadLetterId } from "./dead-letter-id.ts";
 import { deadRows } from "./delivery-rows.ts";
 import type { Measures, SubscriptionStatus } from "./measures.ts";
-import type { Pauses } from "./pauses.ts";
+import type { PauseOf, Pauses } from "./pauses.ts";
 import { type RedriveFrom, stepsFrom } from "./redrive-from.ts";
 import { projectionsOf, type ProjectionStatus, requireNoProjection, retireProjection, wantRebuild } from "./rebuild.ts";
 import { Redrives } from "./redrives.ts";
@@ -49,6 +49,7 @@ export interface DelayedFact {
 export interface DeadLetterFilter {
   readonly subscription?: string;
   readonly key?: string;
+  readonly group?: string;
   readonly fingerprint?: string;
   readonly type?: string;
 }
@@ -267,20 +268,20 @@ export class Operator {
   }
 
   /**
-   * Starts no more handlers of a subscription, or of one key of it (`order: "key"` alone), until `resume`; those that run
-   * go on to their end. Durable: it outlives restarts. In force in this process at once, in others within half a second.
-   * A paused key's later events are held, other keys go on. Once it is so, the same again does nothing. Throws NOT_FOUND
-   * where there is no such subscription, INVALID_OPTION where it does not order by key.
+   * Starts no more handlers of a subscription, or of one key (`order: "key"` alone) or one group of it (not with `order: "log"`),
+   * until `resume`; those that run go on to their end. Durable: it outlives restarts. In force in this process at once, in
+   * others within half a second. What comes later of a paused key or group waits in rows, others go on. Once it is so, the
+   * same again does nothing. Throws NOT_FOUND where there is no such subscription, INVALID_OPTION where its order forbids it.
    */
-  async pause(subscription: string, only: { readonly key?: string } = {}): Promise<void> {
-    await this.#pauses.set(this.#source, subscription, only.key, true);
+  async pause(subscription: string, only: PauseOf = {}): Promise<void> {
+    await this.#pauses.set(this.#source, subscription, only, true);
   }
   /**
-   * Goes on where `pause` stopped; a key at once, or within 10 s where its worker changed meanwhile. A subscription and its
-   * keys are paused and resumed each by itself. Throws as `pause`.
+   * Goes on where `pause` stopped; a key at once, or within 10 s where its worker changed meanwhile. A subscription, its keys and
+   * its groups are paused and resumed each by itself. Throws as `pause`.
    */
-  async resume(subscription: string, only: { readonly key?: string } = {}): Promise<void> {
-    await this.#pauses.set(this.#source, subscription, only.key, false);
+  async resume(subscription: string, only: PauseOf = {}): Promise<void> {
+    await this.#pauses.set(this.#source, subscription, only, false);
   }
 
   /** Removes a subscription with its progress and dead letters, a projection with its tables. CONFLICT while a worker serves it. */

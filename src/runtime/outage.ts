@@ -185,7 +185,7 @@ export class Outage {
     const state = this.#state;
     if (state === undefined || this.#stopped || this.#probe !== undefined) return;
     const { env } = this.#runner.world;
-    if (this.#telling || !this.#runner.hasReady || env.monotonic() < this.#probeMs) return this.#probeLater();
+    if (this.#telling || !this.#runner.lanes.ready || env.monotonic() < this.#probeMs) return this.#probeLater();
     let taken: OutageState | undefined;
     this.#telling = true;
     await this.#move((known) => {
@@ -208,6 +208,10 @@ export class Outage {
   /** It did not run after all: another may be the probe. */
   notStarted(delivery: Delivery): void {
     if (this.#probe === delivery) this.#probe = "granted";
+  }
+  /** There is nothing here that may start, so that another process may probe. */
+  unused(): void {
+    if (this.#probe === "granted" && !this.#stopped) this.#probeFailed();
   }
   #probeFailed(): void {
     this.#probe = undefined;

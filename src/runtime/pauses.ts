@@ -12,19 +12,29 @@ export interface Paused {
   /** The whole of it. */
   readonly all: boolean;
   readonly keys: ReadonlySet<string>;
+  readonly groups: ReadonlySet<string>;
   /** It stands still by itself: what it depends on is down. */
   readonly outage: OutageState | undefined;
 }
-export const notPaused: Paused = { all: false, keys: new Set(), outage: undefined };
+export const notPaused: Paused = { all: false, keys: new Set(), groups: new Set(), outage: undefined };
 
 const kind = "pause";
 interface Stored {
   readonly sub: number;
   readonly key?: string;
+  readonly group?: string;
   readonly sinceMs: number;
 }
+/** What of a subscription an operator means: the whole of it where neither is said. */
+export interface PauseOf {
+  readonly key?: string;
+  readonly group?: string;
+}
 type StoredOutage = { readonly sub: number; readonly outage: OutageState | Counted };
-const nameOf = (sub: number, key: string | undefined): string => (key === undefined ? `${sub}` : `${sub}:${key}`);
+function nameOf(sub: number, { key, group }: PauseOf): string {
+  if (group !== undefined) return `${sub}@${group}`;
+  return key === undefined ? `${sub}` : `${sub}:${key}`;
+}
 
 /** What operators have paused, and what is down: entries of the register, looked at again and again by every process that works. */
 export class Pauses {
@@ -44,15 +54,15 @@ export class Pauses {
   /** By subscription; those of which nothing is paused are absent. Tells those who follow. */
   async look(): Promise<ReadonlyMap<number, Paused>> {
     const asked = ++this.#asked;
-    const found = new Map<number, { all: boolean; keys: Set<string>; outage: OutageState | undefined }>();
+    const found = new Map<number, Found>();
     for (const { body } of await this.#engine.ledger.entries(kind)) {
       const stored = JSON.parse(body) as Stored | StoredOutage;
       const { sub } = stored;
-      const one = found.get(sub) ?? { all: false, keys: new Set(), outage: undefined };
-      const key = "key" in stored ? stored.key : undefined;
+      const one = found.get(sub) ?? { all: false, keys: new Set(), groups: new Set(), outage: undefined };
       if ("outage" in stored) one.outage = isOn(stored.outage) ? stored.outage : undefined;
-      else if (key === undefined) one.all = true;
-      else one.keys.add(key);
+      else if (stored.group !== undefined) one.groups.add(stored.group);
+      else if (stored.key !== undefined) one.keys.add(stored.key);
+      else one.all = true;
       found.set(sub, one);
     }
     // An answer that was overtaken tells nobody.
@@ -88,7 +98,7 @@ export class Pauses {
   }
 
   /** Whether anything changed: it may have been so already. */
-  async set(source: string, name: string, key: string | undefined, isPaused: boolean): Promise<boolean> {
+  async set(source: string, name: string, of: PauseOf, isPaused: boolean): Promise<boolean> {
     const subscription = (await this.#engine.ledger.tally()).find(
       (each) => each.name === name && each.state !== "retired",
     );
@@ -96,19 +106,16 @@ export class Pauses {
       throw new FactlogError("NOT_FOUND", `this log has no subscription ${name}: see \`factlog status\`.`, {
         details: { subscription: name },
       });
-    if (key !== undefined && subscription.definition.order !== "key")
-      throw new FactlogError(
-        "INVALID_OPTION",
-        `${name} does not order by key (order: "${subscription.definition.order}"): pause the whole subscription.`,
-        { details: { subscription: name } },
-      );
+    requirePausable(name, subscription.definition.order, of);
     const { sub } = subscription;
-    const facts = { subscription: name, ...(key === undefined ? {} : { key }) };
-    const moved = await moveEntry(this.#engine.ledger, kind, nameOf(sub, key), (seen, all) => {
+    const { key, group } = of;
+    const only = { ...(key === undefined ? {} : { key }), ...(group === undefined ? {} : { group }) };
+    const facts = { subscription: name, ...only };
+    const moved = await moveEntry(this.#engine.ledger, kind, nameOf(sub, of), (seen, all) => {
       if ((seen !== undefined) === isPaused) return undefined;
       if (isPaused && all.length >= limits.pausesMax)
         throw new FactlogError("INVALID_OPTION", `${limits.pausesMax} pauses are in force, and there may be no more.`);
-      const stored: Stored = { sub, ...(key === undefined ? {} : { key }), sinceMs: this.#env.now() };
+      const stored: Stored = { sub, ...only, sinceMs: this.#env.now() };
       return {
         body: isPaused ? JSON.stringify(stored) : undefined,
         events: [auditEvent(this.#env, source, isPaused ? "paused" : "resumed", facts)],
@@ -117,6 +124,23 @@ export class Pauses {
     if (moved) await this.look();
     return moved;
   }
+}
+
+interface Found {
+  all: boolean;
+  readonly keys: Set<string>;
+  readonly groups: Set<string>;
+  outage: OutageState | undefined;
+}
+
+function requirePausable(name: string, order: "key" | "none" | "log", { key, group }: PauseOf): void {
+  const refuse = (why: string): FactlogError =>
+    new FactlogError("INVALID_OPTION", `${name}: ${why}.`, { details: { subscription: name } });
+  if (key !== undefined && group !== undefined) throw refuse("give a key or a group, not both");
+  if (key !== undefined && order !== "key")
+    throw refuse(`it does not order by key (order: "${order}"): pause a group of it, or the whole subscription`);
+  if (group !== undefined && order === "log")
+    throw refuse('order: "log" lets no group go before another: pause the whole subscription');
 }
 
 const partName = "pauses";

@@ -266,7 +266,7 @@ export class ProjectionKeeper {
   }
 }
 
-const openStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
+const openStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead", "deferred"];
 
 /** How many positions the one is behind the other, at most. */
 function lagOf(marks: ReadonlyMap<number, number>, reached: ReadonlyMap<number, number>): number {

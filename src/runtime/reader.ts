@@ -36,6 +36,7 @@ export class Reader {
   }
   /** There is room for what was left unread. */
   roomAgain(): void {
+    this.#runner.deferrals.relieved();
     if (this.#full) this.#gate.open();
   }
   stop(): void {
@@ -48,6 +49,7 @@ export class Reader {
       if (this.#runner.mayRead) await this.#readAtItsPace();
       if (this.#stopped) return;
       this.#full = !this.#runner.mayRead;
+      if (this.#full) this.#runner.deferrals.full();
       if (this.#full || this.atHead) await this.#gate.pass();
     }
   }
@@ -56,6 +58,8 @@ export class Reader {
     const { env } = this.#runner.world;
     const startedMs = env.monotonic();
     await this.#readOrWait();
+    // Rows are made no faster than they are recorded.
+    if (this.#runner.deferrals.isPressed) await this.#runner.world.settler.flush();
     if (!this.#runner.isRebuild || this.atHead || this.#stopped) return;
     const tookMs = env.monotonic() - startedMs;
     await pause(env, Math.max(limits.rebuildPauseMs, tookMs * limits.rebuildPauseShare));

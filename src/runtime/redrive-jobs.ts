@@ -98,7 +98,7 @@ export class RedriveJobs {
     // In this order: what is delivered again meanwhile is seen twice, and never not at all.
     for await (const row of rowsIn(ledger, sub, "dead"))
       if (chosen.get(chosenKey(row)) === row.rowToken) yield { row, is: "left" };
-    for (const state of ["ready", "running", "retrying"] as const)
+    for (const state of ["ready", "running", "retrying", "deferred"] as const)
       for await (const row of rowsIn(ledger, sub, state)) if (chosen.has(chosenKey(row))) yield { row, is: "underway" };
   }
   /** Whether it has chosen one of these. */

@@ -24,6 +24,8 @@ export interface RunnerWorld {
   awaiting(): void;
   /** Runners hear what is paused, or down. */
   lookAtPauses(): Promise<unknown>;
+  /** Whether a session is over: a lease round that began since it was first asked about has not found it. */
+  readonly isGone: (session: number) => boolean;
   /** Slots are at rest: a lease round may give them back. */
   handBack(): void;
   fail(error: unknown): void;

@@ -7,11 +7,13 @@ import type { EventDefinition } from "../event/define.ts";
 import type { Slot, StoredEvent } from "../event/stored-event.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { Allowances } from "./allowances.ts";
 import { Attempts } from "./attempts.ts";
 import type { BatchDesk } from "./batch.ts";
 import { Batches } from "./batches.ts";
 import { Claims } from "./claims.ts";
 import { contextHostOf } from "./context-host.ts";
+import { Deferrals } from "./deferrals.ts";
 import { DueRows } from "./due.ts";
 import { HeldBound } from "./held-bound.ts";
 import { Attempt, handle, timeout } from "./handle.ts";
@@ -37,11 +39,13 @@ export class Runner implements SlotOwner {
   readonly attempts: Attempts;
   readonly reader: Reader;
   readonly due: DueRows;
-  readonly #settlements: Settlements;
+  readonly settlements: Settlements;
   readonly #claims: Claims;
   readonly #desk: BatchDesk;
   readonly #capabilities: LogCapabilities;
-  readonly #lanes = new Lanes();
+  readonly lanes: Lanes;
+  readonly allowances: Allowances;
+  readonly deferrals: Deferrals;
   #inFlight = 0;
   /** Taken of the places that `concurrency` gives: a batch takes one. */
   #places = 0;
@@ -77,7 +81,10 @@ export class Runner implements SlotOwner {
       foretold: ({ delivery: { lane } }) => this.#tellForetold(lane),
       fail: (attempt, error) => void (this.#without(attempt) && world.fail(error)),
     };
-    this.#settlements = new Settlements(this);
+    this.settlements = new Settlements(this);
+    this.allowances = new Allowances(this);
+    this.lanes = new Lanes(spec.takesTurns ? (group) => this.allowances.mayStart(group) : undefined);
+    this.deferrals = new Deferrals(this, spec.takesTurns);
     this.#batches = spec.batch === undefined ? undefined : new Batches(this, this.#desk, spec.batch);
     this.#claims = new Claims(world.env, this.#capabilities.totalOrder);
     this.attempts = new Attempts(world.env, {
@@ -110,7 +117,12 @@ export class Runner implements SlotOwner {
     return this.whole ? 1 : this.#capabilities.slots;
   }
   get mayRead(): boolean {
-    return !this.halted && !this.#stopping && !this.heldBound.reached && this.#lanes.waiting < this.#readAhead;
+    if (this.halted || this.#stopping || this.heldBound.reached) return false;
+    return !this.isFull || (this.deferrals.isPressed && this.lanes.waiting < 3 * this.#readAhead);
+  }
+  /** Enough is read. */
+  get isFull(): boolean {
+    return this.lanes.waiting >= this.#readAhead;
   }
   get #readAhead(): number {
     return Math.max(limits.readAheadMax, 2 * (this.spec.batch?.max ?? 0));
@@ -118,32 +130,20 @@ export class Runner implements SlotOwner {
   get stopping(): boolean {
     return this.#stopping;
   }
+  get mayStart(): boolean {
+    return !this.halted && !this.#stopping;
+  }
+  /** Free of those that `concurrency` gives. */
+  get places(): number {
+    return this.mayStart ? this.outage.roomOf(this.spec.concurrency - this.#places) : 0;
+  }
   get room(): number {
-    return this.halted || this.#stopping ? 0 : this.outage.roomOf(this.spec.concurrency - this.#places);
+    return Math.min(this.places, this.allowances.room);
   }
-  /** Something that was read, or is due, may start. */
-  get hasReady(): boolean {
-    return this.#lanes.ready;
+  /** Gathered for a batch. */
+  get gathered(): number {
+    return this.#batches?.size ?? 0;
   }
-  /** Nothing read waits and nothing runs; progress may still be owed. */
-  get idleButProgress(): boolean {
-    if (this.working > 0 || (this.#batches?.size ?? 0) > 0) return false;
-    return this.halted || this.outage.stands || (this.#lanes.waiting === 0 && this.due.active === 0);
-  }
-  /** Nothing read waits, nothing runs, nothing is owed. */
-  get idle(): boolean {
-    if (!this.idleButProgress) return false;
-    for (const slot of this.slots.values()) if (!slot.atRest) return false;
-    return true;
-  }
-  /** Looks once more: whether nothing new was appended and no row is due. */
-  async quiet(): Promise<boolean> {
-    if (this.halted || this.outage.stands) return true;
-    if ((await this.reader.read()) > 0 || !this.reader.atHead) return false;
-    await this.due.lookNow();
-    return this.idle;
-  }
-
   start(): void {
     this.reader.start();
     this.due.start();
@@ -152,7 +152,7 @@ export class Runner implements SlotOwner {
   /** Rows hold some key here. */
   get holdsKeys(): boolean {
     for (const slot of this.slots.values()) if (slot.busy.size > 0) return true;
-    return this.heldBound.reached;
+    return this.heldBound.reached || this.deferrals.any;
   }
   /** The session was declared dead: no attempt's result counts any more. */
   disown(): void {
@@ -173,8 +173,11 @@ export class Runner implements SlotOwner {
     const fresh = leases.filter((lease) => !this.slots.has(lease.slot));
     if (fresh.length === 0) return;
     const states = await suspectingNoneToCome(this.world.log, fresh, await this.world.ledger.load(fresh));
-    for (const [i, lease] of fresh.entries())
+    for (const [i, lease] of fresh.entries()) {
       this.slots.set(lease.slot, new SlotWork(lease, states[i] as SlotState, this.world.env.now()));
+      this.deferrals.remember(states[i]?.deferred ?? []);
+    }
+    this.deferrals.look();
     this.reader.wake();
     this.due.look();
     if (this.holdsKeys) this.due.unpark([undefined]);
@@ -206,7 +209,7 @@ export class Runner implements SlotOwner {
     this.slots.delete(slot.lease.slot);
     this.world.settler.forget(slot);
     this.due.forgetSlot(slot);
-    this.#settlements.lost(slot.batch);
+    this.settlements.lost(slot.batch);
     for (const attempt of this.attempts) {
       if (attempt.delivery.slot === slot && attempt.delivery.row === undefined) attempt.context?.end("LEASE_LOST");
     }
@@ -222,21 +225,18 @@ export class Runner implements SlotOwner {
       delivery.settled = true;
       return;
     }
-    if (slot.settledBefore(event.position)) return this.#settlements.closeSettled(delivery);
+    if (slot.settledBefore(event.position)) return this.settlements.closeSettled(delivery);
     if (this.#capabilities.dedupe !== "retained" && slot.repeats(event)) {
       delivery.settled = true;
       slot.countClosed(event.type, "duplicate");
       return this.world.settler.touch(slot, this);
     }
-    if (delivery.key !== undefined && slot.busy.has(delivery.key)) return this.#settlements.holdBack(delivery);
-    this.enqueue(delivery);
+    if (delivery.key !== undefined && slot.busy.has(delivery.key)) return this.settlements.holdBack(delivery);
+    if (!this.deferrals.takes(delivery)) this.lanes.add(delivery);
   }
   laneKey(event: StoredEvent): string | undefined {
     if (this.spec.order === "log") return "";
     return this.spec.order === "none" ? undefined : event.key;
-  }
-  enqueue(delivery: Delivery): void {
-    this.#lanes.add(delivery);
   }
   /** This slot was read further. Where nothing matched, progress may wait longer than a checkpoint. `nowMs`: monotonic. */
   passed(slot: SlotWork, nowMs: number): void {
@@ -250,34 +250,38 @@ export class Runner implements SlotOwner {
     if (this.#pumping) return;
     this.#pumping = true;
     while (this.room > 0) {
-      const delivery = this.#batches?.isFull === true ? undefined : this.#lanes.next();
+      const delivery = this.#batches?.isFull === true ? undefined : this.lanes.next();
       if (delivery === undefined) {
-        if (this.#batches?.begin(this.#lanes.waiting) === true) continue;
+        if (this.#batches?.begin(this.lanes.waiting) === true) continue;
         break;
       }
       if (this.standing.parks(delivery)) continue;
       if (delivery.row === undefined && delivery.event.position > delivery.slot.claim) {
-        this.#lanes.putBack(delivery);
+        this.lanes.putBack(delivery);
         this.#stallForClaim(delivery);
-        this.#batches?.begin(this.#lanes.waiting);
+        this.#batches?.begin(this.lanes.waiting);
         break;
       }
       this.outage.started(delivery);
+      this.allowances.started(delivery);
       this.#begin(delivery);
     }
     if (this.outage.isOn) this.#batches?.begin(Number.POSITIVE_INFINITY);
     this.#pumping = false;
-    if (this.#lanes.waiting < this.#readAhead / 2) this.reader.roomAgain();
+    this.allowances.pumped();
+    if (this.lanes.stuck) this.outage.unused();
+    if (this.lanes.waiting < this.#readAhead / 2) this.reader.roomAgain();
+    this.deferrals.look();
   }
   #begin(delivery: Delivery): void {
     const { slot, event } = delivery;
     if (delivery.foretold !== undefined) {
       const { outcome, startedMs } = delivery.foretold;
-      return this.#settlements.settle(delivery, outcome, undefined, startedMs);
+      return this.settlements.settle(delivery, outcome, undefined, startedMs);
     }
     if (delivery.row !== undefined) return this.#beginRow(delivery);
     if (event.position <= slot.suspect) {
-      return this.world.suspects.take(delivery, () => this.#settlements.beginSuspect(delivery));
+      return this.world.suspects.take(delivery, () => this.settlements.beginSuspect(delivery));
     }
     if (this.#batches !== undefined) return this.#batches.add(delivery);
     slot.hand(delivery);
@@ -299,7 +303,7 @@ export class Runner implements SlotOwner {
   }
   #tellForetold(lane: Lane | undefined): void {
     while (lane?.current === undefined && lane?.waiting?.first?.foretold !== undefined)
-      this.#begin(this.#lanes.take(lane) as Delivery);
+      this.#begin(this.lanes.take(lane) as Delivery);
   }
   #beginRow(delivery: Delivery): void {
     const begin = (): void => {
@@ -330,6 +334,7 @@ export class Runner implements SlotOwner {
   }
   #ended(attempt: Attempt): void {
     if (!this.attempts.remove(attempt)) return;
+    this.allowances.ended(attempt.delivery);
     this.#inFlight--;
     if (attempt.party === undefined || --attempt.party.left === 0) this.#places--;
     if (attempt.givenUp) this.#givenUp--;
@@ -344,7 +349,7 @@ export class Runner implements SlotOwner {
   }
   /** Its own transaction met a fence: another holds this delivery now. */
   #lost(attempt: Attempt): void {
-    if (this.#without(attempt)) this.#settlements.lostAttempt(attempt.delivery);
+    if (this.#without(attempt)) this.settlements.lostAttempt(attempt.delivery);
     this.pump();
   }
   #finished(attempt: Attempt, outcome: Outcome, effects: Effects | undefined): void {
@@ -358,7 +363,7 @@ export class Runner implements SlotOwner {
     attempt.context?.end(attempt.timedOut ? "HANDLER_TIMEOUT" : over);
     const { delivery } = attempt;
     delivery.slot.unhand(delivery);
-    this.#settlements.settle(delivery, outcome, effects, attempt.startedMs);
+    this.settlements.settle(delivery, outcome, effects, attempt.startedMs);
   }
   /** Its run is left waiting: the attempt is over, and its place free. */
   suspend(delivery: Delivery, dueMs: number | undefined): void {
@@ -368,24 +373,17 @@ export class Runner implements SlotOwner {
   }
   /** Resolves when the delivery has a running row. */
   rowOf(delivery: Delivery): Promise<void> {
-    return this.#settlements.rowOf(delivery);
+    return this.settlements.rowOf(delivery);
   }
   /** The delivery is over here: the next of its key may run. */
   advance(delivery: Delivery): void {
     this.outage.notStarted(delivery);
-    this.#lanes.release(delivery);
+    this.allowances.ended(delivery);
+    this.lanes.release(delivery);
     const { slot } = delivery;
     if (slot.leaving && !slot.dropped && slot.atRest) this.world.handBack();
-    if (this.#lanes.ready) this.pump();
-  }
-  /** Its key is paused: it waits in a row. */
-  park(delivery: Delivery): void {
-    if (delivery.row === undefined) this.#settlements.park(delivery);
-    else this.due.park(delivery);
-  }
-  /** Takes out what waits behind a delivery, in order. */
-  clearLane(lane: Lane): readonly Delivery[] {
-    return this.#lanes.clear(lane);
+    if (this.lanes.ready) this.pump();
+    else if (this.lanes.stuck) this.outage.unused();
   }
 
   // ── claims ──
@@ -401,12 +399,12 @@ export class Runner implements SlotOwner {
   progressed(slot: SlotWork, change: ProgressChange, batch: Batch, result: Recorded): void {
     if (result.status === "lost") {
       this.drop(slot);
-      return this.#settlements.lost(batch);
+      return this.settlements.lost(batch);
     }
-    if (result.status === "refused") return this.#settlements.refused(slot, batch, result);
+    if (result.status === "refused") return this.settlements.refused(slot, batch, result);
     slot.recorded(change);
     if (!this.#claims.granted(slot) && !slot.leaving) this.world.settler.urge(slot, this);
-    this.#settlements.committed(slot, batch, result);
+    this.settlements.committed(slot, batch, result);
     if (slot.leaving && slot.atRest) this.world.handBack();
     this.pump();
   }
@@ -422,17 +420,18 @@ export class Runner implements SlotOwner {
     this.world.fail(new FactlogError("WORKER_STUCK", message));
   }
   #detach({ delivery }: Attempt): void {
-    if (delivery.row === undefined && !delivery.settled && !delivery.slot.dropped) this.#settlements.detach(delivery);
+    if (delivery.row === undefined && !delivery.settled && !delivery.slot.dropped) this.settlements.detach(delivery);
   }
 
   // ── the end ──
   /** Starts nothing more. */
   quiesce(): void {
     this.#stopping = true;
-    for (const delivery of this.#batches?.drop() ?? []) this.#lanes.release(delivery);
+    for (const delivery of this.#batches?.drop() ?? []) this.lanes.release(delivery);
     this.reader.stop();
     this.due.stop();
     this.outage.stop();
+    this.deferrals.stop();
   }
   /** Ends what still runs: its results are discarded, and it runs again elsewhere, uncharged. */
   abort(): void {

@@ -54,6 +54,11 @@ export class Session {
   #stopped = false;
   #lastRoundMs = 0;
   #foundDead = false;
+  #roundsBegun = 0;
+  /** The newest that was answered. */
+  #roundsEnded = 0;
+  /** Sessions that were not found, and the newest round when they were first asked about. */
+  readonly #asked = new Map<number, number>();
 
   constructor(env: Env, ledger: Ledger, logger: Logger, leaseMs: number, fail: (error: unknown) => void) {
     this.#env = env;
@@ -80,6 +85,16 @@ export class Session {
       (other) => !other.gone && !dead.has(other.session) && other.serves.some(({ sub }) => subs.has(sub)),
     );
     return Math.min(...serving.map((other) => other.session)) === this.#id;
+  }
+
+  /** Whether a session is over: a round that began since it was first asked about has not found it. */
+  isGone(session: number): boolean {
+    if (session === this.#id || this.#sessions.some((other) => other.session === session)) return false;
+    const asked = this.#asked.get(session);
+    if (asked !== undefined) return this.#roundsEnded > asked;
+    if (this.#asked.size >= limits.sessionsAskedMax) this.#asked.clear();
+    this.#asked.set(session, this.#roundsBegun);
+    return false;
   }
 
   /** Running rows of mine to be made ready again, uncharged, with the next round. */
@@ -125,6 +140,7 @@ export class Session {
     const tenants = [...this.#tenants];
     const returning = tenants.flatMap((tenant) => tenant.returnable());
     const before = this.#id;
+    const number = ++this.#roundsBegun;
     const request = { ...this.#request(tenants), giveBack: returning.map((slot) => slot.lease) };
     let state: LeaseState;
     try {
@@ -139,6 +155,7 @@ export class Session {
     this.#hasTaken = before !== undefined && this.#expected(request.dead, state.sessions);
     this.#id = state.session;
     this.#sessions = state.sessions;
+    this.#roundsEnded = number;
     this.#watch();
     if (before === undefined) {
       workerStage.publish({

@@ -15,7 +15,7 @@ import { correlationIdOf } from "./correlation.ts";
 import { describeFailure } from "./failure.ts";
 import type { Runner } from "./runner.ts";
 import { leaseLost } from "./step-host.ts";
-import { type Batch, type Delivery, identityOf, refOf, type SlotWork } from "./slot-work.ts";
+import { type Batch, type Delivery, groupOf, identityOf, refOf, type SlotWork } from "./slot-work.ts";
 import { tellDelivery } from "./tell.ts";
 
 /**
@@ -121,6 +121,9 @@ export class Settlements {
       holds: delivery.key !== undefined,
     });
   }
+  isBecomingRow(delivery: Delivery): boolean {
+    return this.#becomingRows.has(delivery);
+  }
   /** Resolves when the delivery has a running row; rejects with LEASE_LOST where its slot is gone. */
   rowOf(delivery: Delivery): Promise<void> {
     if (delivery.row !== undefined) return Promise.resolve();
@@ -167,6 +170,15 @@ export class Settlements {
     this.#insert(delivery, { state: "ready", dueMs: 0, failures: 0, holds: true });
     this.#runner.world.settler.touch(delivery.slot, this.#runner);
   }
+  /** Beyond the share of its group: a row that waits for its turn. What is held behind an earlier one of its key is held. */
+  defer(delivery: Delivery): void {
+    this.#insert(delivery, deferredPart(delivery));
+    this.#runner.world.settler.touch(delivery.slot, this.#runner);
+  }
+  /** Of a paused group, though its turn has come; what waits behind it in its lane is held. */
+  deferStarted(delivery: Delivery): void {
+    this.#intoRow(delivery, deferredPart(delivery));
+  }
   /** The first of a paused key: a row that is looked at again now and then. What comes later is held behind it. */
   park(delivery: Delivery): void {
     const dueMs = this.#runner.world.env.now() + limits.pauseLookMs;
@@ -177,7 +189,7 @@ export class Settlements {
     const { lane, slot } = delivery;
     this.#insert(delivery, row);
     if (row.holds && lane !== undefined) {
-      for (const next of this.#runner.clearLane(lane)) {
+      for (const next of this.#runner.lanes.clear(lane)) {
         if (next.row === undefined) this.#insert(next, { state: "ready", dueMs: 0, failures: 0, holds: true });
         else this.#runner.due.forget(next);
       }
@@ -197,6 +209,7 @@ export class Settlements {
       ...part,
       ...(theirs ? { event } : {}),
     });
+    if (part.group !== undefined) this.#runner.deferrals.inserted(part.group);
     this.#remember(delivery);
   }
   #failure(delivery: Delivery, settlement: Failing): FailureRecord | undefined {
@@ -288,6 +301,7 @@ export class Settlements {
   committed(slot: SlotWork, batch: Batch, result: Recorded): void {
     for (const { row, delivery } of batch.inserts) {
       if (row.holds) slot.recordedInsert(row.key);
+      if (row.group !== undefined) this.#runner.deferrals.recorded(row.group);
       if (row.state === "running") this.#becameRow(delivery);
       else this.#keptRow(delivery, row);
     }
@@ -311,7 +325,8 @@ export class Settlements {
   }
   /** The slot was lost with this batch: nothing of it stands. */
   lost(batch: Batch): void {
-    for (const { delivery } of batch.inserts) {
+    for (const { row, delivery } of batch.inserts) {
+      if (row.group !== undefined) this.#runner.deferrals.recorded(row.group);
       const running = this.#becomingRows.has(delivery);
       this.#becomingRows.delete(delivery);
       this.#tellRow(delivery, true);
@@ -337,7 +352,14 @@ export class Settlements {
 }
 
 type Failing = Extract<Settlement, { kind: "retry" | "dead" }>;
-type RowPart = Pick<RowInsert, "state" | "dueMs" | "failures" | "holds"> & {
+const deferredPart = (delivery: Delivery): RowPart => ({
+  state: "deferred",
+  group: groupOf(delivery),
+  dueMs: 0,
+  failures: delivery.failures,
+  holds: delivery.key !== undefined,
+});
+type RowPart = Pick<RowInsert, "state" | "group" | "dueMs" | "failures" | "holds"> & {
   readonly failure?: FailureRecord;
   readonly stop?: boolean;
 };

@@ -28,6 +28,8 @@ export interface Delivery {
   crashes: number;
   scope: number;
   redriven: boolean;
+  /** Its row was deferred. */
+  isDeferred?: boolean;
   /** It waited for the end of an outage. */
   frozen?: boolean;
   /** A dead session may have been running it. */
@@ -52,6 +54,9 @@ export function freshDelivery(slot: SlotWork, event: StoredEvent, key: string | 
     redriven: false,
   };
 }
+/** Whom it belongs to; "" where it is nobody's. */
+export const groupOf = ({ event }: Delivery): string => event.group ?? "";
+
 export function refOf(delivery: Delivery): DeliveryRef {
   const { sub, gen, slot } = delivery.slot.lease;
   return { sub, gen, slot, position: delivery.event.position };

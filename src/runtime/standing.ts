@@ -1,7 +1,7 @@
 import type { SubscriptionState } from "../engine/ledger.ts";
 import { notPaused, type Paused } from "./pauses.ts";
 import type { Runner } from "./runner.ts";
-import type { Delivery } from "./slot-work.ts";
+import { type Delivery, groupOf } from "./slot-work.ts";
 
 /** Whether a subscription may go on: what its dead letters, its deployment and operators say. */
 export class Standing {
@@ -20,6 +20,13 @@ export class Standing {
   /** Its later events wait for an operator's word. */
   isPaused(key: string | undefined): boolean {
     return key !== undefined && this.#paused.keys.has(key);
+  }
+
+  get pausesGroups(): boolean {
+    return this.#paused.groups.size > 0;
+  }
+  isGroupPaused(group: string): boolean {
+    return this.#paused.groups.has(group);
   }
 
   /** Stands still until the lease round hears that an operator has acted. */
@@ -42,6 +49,7 @@ export class Standing {
     this.#runner.outage.heard(paused.outage);
     this.#goOn(before);
     if (resumed.length > 0) this.#runner.due.unpark(resumed);
+    this.#runner.deferrals.look();
   }
   #goOn(before: boolean): void {
     if (!before || this.halted) return;
@@ -50,10 +58,18 @@ export class Standing {
     this.#runner.pump();
   }
 
-  /** A delivery of a paused key gets a row, or keeps it, instead of running; what comes behind it is held. */
+  /** A delivery of a paused key or group gets a row, or keeps it, instead of running; what comes behind it is held. */
   parks(delivery: Delivery): boolean {
-    if (!this.isPaused(delivery.key) || delivery.foretold !== undefined) return false;
-    this.#runner.park(delivery);
+    if (delivery.foretold !== undefined) return false;
+    const { settlements, due } = this.#runner;
+    const inRow = delivery.row !== undefined;
+    if (this.isGroupPaused(groupOf(delivery))) {
+      if (inRow) due.defer(delivery);
+      else settlements.deferStarted(delivery);
+    } else if (this.isPaused(delivery.key)) {
+      if (inRow) due.park(delivery);
+      else settlements.park(delivery);
+    } else return false;
     return true;
   }
 }

@@ -35,7 +35,7 @@ export interface TraceNode {
 export interface TraceDelivery {
   readonly subscription: string;
   /** "pending": no worker has looked at it yet. "ready": due, and not yet begun. */
-  readonly state: "pending" | "held" | "ready" | "running" | "retrying" | "dead" | "closed";
+  readonly state: "pending" | "held" | "ready" | "running" | "retrying" | "dead" | "deferred" | "closed";
   readonly failures: number;
   readonly crashes: number;
   /** Of a retrying one: its next attempt. */

@@ -5,6 +5,7 @@ import { type Duration, durationMs } from "../duration.ts";
 import { pause } from "../env.ts";
 import { FactlogError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { isLimited } from "./rest.ts";
 import type { Runner } from "./runner.ts";
 import type { SharedStore } from "./store.ts";
 import { type Workshop, workshopOf } from "./workshop.ts";
@@ -107,7 +108,8 @@ export async function drain(
     if (drained) {
       // What waits for the end of an outage is due, and nobody can do it.
       drained = !runners.some((runner) => runner.outage.isOn);
-      break;
+      if (!runners.some(isLimited)) break;
+      drained = false;
     }
     await pause(env, 5, options.signal);
   }
@@ -130,7 +132,7 @@ async function summary(store: SharedStore, runners: readonly Runner[], drained: 
     drained,
     deliveries: runners.reduce((sum, runner) => sum + runner.deliveries, 0),
     dead: runners.reduce((sum, runner) => sum + runner.dead, 0),
-    waiting: tallies.reduce((sum, each) => sum + each.rows.retrying + each.rows.ready, 0),
+    waiting: tallies.reduce((sum, each) => sum + each.rows.retrying + each.rows.ready + each.rows.deferred, 0),
     dueNext: Number.isFinite(dueNextMs) ? new Date(dueNextMs) : undefined,
   };
 }

@@ -14,6 +14,7 @@ import { OutboxPoll } from "./outbox.ts";
 import { notPaused, type Paused, type Pauses, pausesOf } from "./pauses.ts";
 import { isProjection, ProjectionKeeper, type ProjectionSubscription } from "./projections.ts";
 import { Redriver } from "./redriver.ts";
+import { idle, idleButProgress, quiet } from "./rest.ts";
 import { Relay, relayDefinition, relayName } from "./relay.ts";
 import { Runner } from "./runner.ts";
 import type { Enrolment, RunnerWorld } from "./runner-world.ts";
@@ -214,6 +215,7 @@ export class Workshop {
       awaiting: () => this.#signals?.awaiting(),
       delayed: (dueMs) => this.clockwork.at(dueMs),
       lookAtPauses: () => this.#pauses.look(),
+      isGone: (session) => this.#session.isGone(session),
       handBack: () => void this.#session.round(),
       fail: (error) => this.#fail(error),
     };
@@ -264,17 +266,17 @@ export class Workshop {
   async #isQuiet(runners: readonly Runner[]): Promise<boolean> {
     if (!this.#session.settledIn) return false;
     for (const { keeper } of this.#keepersOf(runners)) if (await keeper.look()) return false;
-    if (!runners.every((runner) => runner.idleButProgress)) return false;
+    if (!runners.every(idleButProgress)) return false;
     if (runners.some((runner) => this.#runners.get(runner.spec.name)?.superseded === true)) return false;
     await this.#settler.flush();
     if ((await this.clockwork.settle()) > 0) return false;
     if (((await this.#signals?.settle()) ?? 0) > 0) return false;
     if (this.#relay !== undefined && (await this.#relay.carry()) > 0) return false;
     if ((await this.#outbox?.empty()) === false) return false;
-    for (const runner of runners) if (!(await runner.quiet())) return false;
+    for (const runner of runners) if (!(await quiet(runner))) return false;
     // Now that all is at rest: what jobs wait for is over, or waits for its time.
     if ((await this.#redriver?.quiet()) === false) return false;
-    return runners.every((runner) => runner.idle);
+    return runners.every(idle);
   }
   #keepersOf(runners: readonly Runner[]): readonly { readonly keeper: ProjectionKeeper }[] {
     return [...this.#keepers.values()].filter((entry) => entry.runners === runners);
@@ -300,6 +302,7 @@ export class Workshop {
     const flushed = new AbortController();
     const flush = this.#settler.flush().finally(() => flushed.abort());
     await Promise.race([flush, pause(env, Math.max(until - env.monotonic(), limits.closeGraceMs), flushed.signal)]);
+    await leaveLimits(runners);
     const alarm = await this.#lastAlarm(app);
     await this.#leave(runners);
     await alarm?.close();
@@ -344,6 +347,10 @@ export class Workshop {
     this.#session.remove(entry);
   }
 }
+
+/** What they hold of limits over all processes is free at once. */
+const leaveLimits = (runners: readonly Runner[]): Promise<unknown> =>
+  Promise.all(runners.map((runner) => runner.allowances.leave()));
 
 /** One of them could not begin: none goes on. */
 function giveUp(keepers: readonly ProjectionKeeper[], error: unknown): never {

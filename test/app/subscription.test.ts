@@ -45,6 +45,8 @@ test("defaults are filled in from the table of limits", () => {
     batch: undefined,
     concurrency: 16,
     outage: true,
+    limits: undefined,
+    takesTurns: false,
     description: undefined,
     store: undefined,
     state: undefined,

@@ -141,9 +141,9 @@ test("status says what stands in the way, for people and machines", async (t) =>
   assert.match(stdout, /^sqlite:factlog\.db {2}head at 10\n/);
   assert.match(
     stdout,
-    /^subscription +state +depth +lag +in flight +retrying +waiting +held +dead +blocked keys +workers +rate +errors +drained in$/m,
+    /^subscription +state +depth +lag +in flight +retrying +waiting +held +deferred +dead +blocked keys +workers +rate +errors +drained in$/m,
   );
-  assert.match(stdout, /^warehouse +active +0 +- +0 +0 +0 +0 +2 +2 +0 +- +- +-$/m);
+  assert.match(stdout, /^warehouse +active +0 +- +0 +0 +0 +0 +0 +2 +2 +0 +- +- +-$/m);
   assert.match(stdout, /^2 dead letters: factlog dead list$/m);
   const [status] = objectsIn((await factlog(t, ["status", "--json"], { cwd })).stdout);
   const [warehouse] = (status?.["subscriptions"] ?? []) as Record<string, unknown>[];

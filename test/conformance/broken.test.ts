@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { checks, runCheck } from "../../src/conformance/index.ts";
+import { brokenDeferrals } from "./broken/deferred.ts";
 import { brokenEffects } from "./broken/effects.ts";
 import { brokenJournals } from "./broken/journal.ts";
 import { brokenLeases } from "./broken/lease.ts";
@@ -19,6 +20,7 @@ const broken = [
   ...brokenLooks,
   ...brokenLeases,
   ...brokenRecords,
+  ...brokenDeferrals,
   ...brokenEffects,
   ...brokenTransactions,
   ...brokenOutside,

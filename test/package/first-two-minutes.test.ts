@@ -113,7 +113,7 @@ test("kill -9 in the middle of a delivery: the other worker takes over, same ide
     /"message":"OrderPlaced o-4 -> warehouse was delivered again after a worker died, same idempotency key"/,
   );
   assert.equal((await other.end()).code, 0);
-  assert.match((await npx("status")).stdout, /^warehouse +active +0 +- +0 +0 +0 +0 +0 +0 +0 +- +- +-$/m);
+  assert.match((await npx("status")).stdout, /^warehouse +active +0 +- +0 +0 +0 +0 +0 +0 +0 +0 +- +- +-$/m);
   const doctor = await npx("doctor");
   assert.equal(doctor.code, 0, doctor.stdout);
 });

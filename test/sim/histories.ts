@@ -52,7 +52,7 @@ export const subState: SubState = {
   state: "active",
   matched: 2,
   outcomes: { done: 2, skipped: 0, discarded: 0, expired: 0, duplicate: 0 },
-  rows: { held: 0, ready: 0, running: 0, retrying: 0, dead: 0 },
+  rows: { held: 0, ready: 0, running: 0, retrying: 0, dead: 0, deferred: 0 },
   types: [{ type: "Fact", matched: 2, baseline: 0, since: [], wanted: true }],
   progress: [[0, 2]],
 };
@@ -115,6 +115,7 @@ export const good: History = {
   totalOrder: true,
   redefined: false,
   zombies: false,
+  refunds: false,
   plan: [plan],
   ops,
   final,

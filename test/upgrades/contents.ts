@@ -35,7 +35,7 @@ export function unpack({ file }: Fixture, to: string): string {
   return to;
 }
 
-const states = ["held", "ready", "running", "retrying", "dead"];
+const states = ["held", "ready", "running", "retrying", "dead", "deferred"];
 const events = `SELECT e.position, o.name AS source, CASE typeof(e.id) WHEN 'blob' THEN lower(hex(e.id)) ELSE e.id END AS id,
   t.name AS type, s.version, e.slot, e.key, e.grp AS "group", e.time_ms AS timeMs, e.recorded_ms AS recordedMs,
   e.attributes, e.data, e.crc FROM factlog_event e JOIN factlog_source o ON o.id = e.source

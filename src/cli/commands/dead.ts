@@ -64,13 +64,14 @@ function withFilter(command: Command): Command {
   return command
     .option("--subscription <name>", "only of this subscription")
     .option("--key <key>", "only of this key")
+    .option("--group <group>", "only of this group")
     .option("--type <type>", "only of this event type")
     .option("--fingerprint <fingerprint>", "only failures that look like this one");
 }
 
-function filterOf({ subscription, key, type, fingerprint }: DeadLetterFilter): DeadLetterFilter {
+function filterOf({ subscription, key, group, type, fingerprint }: DeadLetterFilter): DeadLetterFilter {
   return Object.fromEntries(
-    Object.entries({ subscription, key, type, fingerprint }).filter(([, value]) => value !== undefined),
+    Object.entries({ subscription, key, group, type, fingerprint }).filter(([, value]) => value !== undefined),
   );
 }
 

@@ -125,20 +125,21 @@ export function horizonLines({ behind, openMs, by, ok }: HorizonState): readonly
 }
 
 const headings =
-  "subscription,state,depth,lag,in flight,retrying,waiting,held,dead,blocked keys,workers,rate,errors,drained in".split(
+  "subscription,state,depth,lag,in flight,retrying,waiting,held,deferred,dead,blocked keys,workers,rate,errors,drained in".split(
     ",",
   );
 
 function rowOf(each: SubscriptionStatus): readonly (string | number)[] {
   return [
     each.name,
-    each.pausedKeys === 0 ? each.state : `${each.state}, ${plural(each.pausedKeys, "key")} paused`,
+    stateShown(each),
     each.depth,
     each.depth === 0 ? "-" : age(each.lagMs),
     each.inFlight,
     each.retrying,
     each.waiting,
     each.held,
+    each.deferred,
     each.dead,
     each.blockedKeys,
     each.workers,
@@ -146,6 +147,26 @@ function rowOf(each: SubscriptionStatus): readonly (string | number)[] {
     each.errorRate === undefined ? "-" : `${Math.round(each.errorRate * 1000) / 10} %`,
     each.depth === 0 || each.drainMs === undefined ? "-" : age(each.drainMs),
   ];
+}
+
+function stateShown({ state, pausedKeys, pausedGroups }: SubscriptionStatus): string {
+  const paused = [
+    ...(pausedKeys === 0 ? [] : [plural(pausedKeys, "key")]),
+    ...(pausedGroups === 0 ? [] : [plural(pausedGroups, "group")]),
+  ];
+  return paused.length === 0 ? state : `${state}, ${paused.join(" and ")} paused`;
+}
+
+/** Outages have a line of their own. */
+function waitLines({ name, waitsFor, sampledAt }: SubscriptionStatus): readonly Line[] {
+  const waits = waitsFor.filter((each) => each.for !== "outage");
+  return waits.map((each): Line => {
+    const whose =
+      each.group === undefined ? (each.key === undefined ? "" : ` key ${each.key}`) : ` group ${each.group}`;
+    const until = each.until === undefined ? "" : `, next in ${age(each.until.getTime() - sampledAt.getTime())}`;
+    const what = { resume: "an operator's resume", concurrency: "its limit of concurrency", rate: "its limit of rate" };
+    return [`${name}${whose} waits for ${what[each.for as keyof typeof what]}${until}`];
+  });
 }
 
 function advice(subscriptions: readonly SubscriptionStatus[]): readonly Line[] {
@@ -165,6 +186,7 @@ function advice(subscriptions: readonly SubscriptionStatus[]): readonly Line[] {
     if (state === "unknown-to-this-app")
       lines.push([`${name} is not in this app: factlog subscription rename|retire ${name}`]);
   }
+  for (const each of subscriptions) lines.push(...waitLines(each));
   const idle = subscriptions.filter((each) => each.workers === 0 && each.depth > 0).map((each) => each.name);
   if (idle.length > 0) lines.push([`no worker runs for ${idle.join(", ")}: factlog start app.ts`]);
   return lines;

@@ -20,6 +20,7 @@ interface CreateOptions {
 
 interface KeyOption {
   readonly key?: string;
+  readonly group?: string;
 }
 
 export function addSubscription(program: Command, finish: Finish): void {
@@ -40,13 +41,15 @@ export function addSubscription(program: Command, finish: Finish): void {
     .command("pause")
     .description("start no more handlers of it, in any process, until it is resumed; what runs goes on to its end")
     .argument("<name>")
-    .option("--key <key>", "only this key's: its later events are held, other keys go on");
+    .option("--key <key>", "only this key's: its later events are held, other keys go on")
+    .option("--group <group>", "only this group's: its later events wait, other groups go on");
   act<KeyOption>(withCommonOptions(pause), finish, (call, name) => pauseSubscription(call, name, true));
   const resume = group
     .command("resume")
     .description("go on where it was paused")
     .argument("<name>")
-    .option("--key <key>", "only this key's pause ends");
+    .option("--key <key>", "only this key's pause ends")
+    .option("--group <group>", "only this group's pause ends");
   act<KeyOption>(withCommonOptions(resume), finish, (call, name) => pauseSubscription(call, name, false));
   const retire = group
     .command("retire")
@@ -136,12 +139,12 @@ async function pauseSubscription(call: Call<KeyOption>, name = "", isPaused = tr
   const { out, options } = call;
   await withLog(call, "refuse", async (opened) => {
     const { operator } = opened.log;
-    const { key } = options;
-    const only = key === undefined ? {} : { key };
+    const { key, group } = options;
+    const only = { ...(key === undefined ? {} : { key }), ...(group === undefined ? {} : { group }) };
     await (isPaused ? operator.pause(name, only) : operator.resume(name, only));
     out.object({ log: opened.name, subscription: name, ...only, paused: isPaused });
-    const what = key === undefined ? name : `key ${key} of ${name}`;
-    out.say(`${what} is ${isPaused ? "paused" : "resumed"}  (${opened.name})`);
+    const part = key === undefined ? (group === undefined ? "" : `group ${group} of `) : `key ${key} of `;
+    out.say(`${part}${name} is ${isPaused ? "paused" : "resumed"}  (${opened.name})`);
   });
 }
 

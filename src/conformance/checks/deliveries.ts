@@ -107,6 +107,7 @@ export const deliveryChecks: readonly Check[] = [
         running: ["0.8"],
         retrying: ["0.2"],
         dead: ["1.6"],
+        deferred: [],
       });
       for (const [i, state] of rowStates.entries()) for (const one of byState[i]!) assert.equal(one.state, state);
     },

@@ -16,7 +16,7 @@ export const loadChecks: readonly Check[] = [
         { sub, gen, slot: 0 },
         { sub, gen, slot: 1 },
       ]);
-      const fresh = { ranges: [], suspect: 0, busy: [], seen: [], settled: [] };
+      const fresh = { ranges: [], suspect: 0, busy: [], deferred: [], seen: [], settled: [] };
       const since = (position: number): ReadonlyMap<string, number> =>
         new Map(["Placed", "Paid"].map((type) => [type, position]));
       assert.deepEqual(states, [

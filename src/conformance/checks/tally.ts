@@ -35,7 +35,7 @@ export const tallyChecks: readonly Check[] = [
       const { worker, ledger, lease, sub } = await scene(subject);
       const expect = async (rows: Partial<Record<RowState, number>>, done: number, blocked = 0): Promise<void> => {
         const tally = await tallyOf((await subject.open()).ledger, sub);
-        assert.deepEqual(tally.rows, { held: 0, ready: 0, running: 0, retrying: 0, dead: 0, ...rows });
+        assert.deepEqual(tally.rows, { held: 0, ready: 0, running: 0, retrying: 0, dead: 0, deferred: 0, ...rows });
         assert.deepEqual([tally.slots[0]!.outcomes.done, tally.blockedKeys], [done, blocked]);
         await assertConserved(ledger, sub);
       };

@@ -66,6 +66,7 @@ export class MemoryLedger implements Ledger {
         suspect: row.suspect,
         since: new Map([...types].map(([type, entry]) => [type, entry.since.get(slot) ?? 0])),
         busy: [...new Set(rows.filter(({ holds }) => holds).map(({ key }) => key))],
+        deferred: groupsOf(rows),
         seen: [...row.seen].filter(([, atMs]) => atMs >= since).map(([identity]) => identity),
         settled: [...row.settled].filter((at) => at > row.low && !row.rows.has(at)).toSorted((a, b) => a - b),
       };
@@ -93,8 +94,7 @@ export class MemoryLedger implements Ledger {
       const row = slotRowOf(store, query.delivery)?.rows.get(query.delivery.position);
       return row === undefined ? [] : [view(row)];
     }
-    const chosen = query.kind === "due" ? dueRows(deliveryRows(store), query) : rowsInState(deliveryRows(store), query);
-    return chosen.slice(0, query.limit).map(view);
+    return rowsFor(deliveryRows(store), query).slice(0, query.limit).map(view);
   }
 
   async failures(delivery: DeliveryRef): Promise<readonly FailureRecord[]> {
@@ -197,14 +197,36 @@ export class MemoryLedger implements Ledger {
 }
 
 function view(row: Row): DeliveryRow {
-  const { history, stop: _, woken: _woken, ...rest } = row;
+  const { history, stop: _, woken: _woken, group: _group, ...rest } = row;
   return { ...rest, failure: history.at(-1) };
+}
+
+function rowsFor(rows: readonly Row[], query: Exclude<DeliveryQuery, { kind: "one" }>): Row[] {
+  switch (query.kind) {
+    case "due":
+      return dueRows(rows, query);
+    case "deferred":
+      return rows
+        .filter((row) => row.state === "deferred" && row.group === query.group && isOf(row, query.slots))
+        .toSorted((a, b) => a.position - b.position || compare(a, b));
+    case "state":
+      return rowsInState(rows, query);
+  }
+}
+
+const isOf = (row: Row, slots: readonly SlotRef[]): boolean =>
+  slots.some((ref) => ref.sub === row.sub && ref.gen === row.gen && ref.slot === row.slot);
+
+/** In the order of code points: that of UTF-16 is another. */
+function groupsOf(rows: readonly Row[]): string[] {
+  const groups = new Set(rows.flatMap(({ state, group }) => (state === "deferred" ? [group!] : [])));
+  return [...groups].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
 function dueRows(rows: readonly Row[], query: DeliveryQuery & { kind: "due" }): Row[] {
   return rows
     .filter((row) => row.dueMs !== undefined && row.dueMs <= query.dueMs)
-    .filter((row) => query.slots.some((ref) => ref.sub === row.sub && ref.gen === row.gen && ref.slot === row.slot))
+    .filter((row) => isOf(row, query.slots))
     .toSorted((a, b) => a.dueMs! - b.dueMs! || compare(a, b));
 }
 

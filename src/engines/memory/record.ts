@@ -14,6 +14,7 @@ import type {
   RelayChange,
   RowChange,
   RowInsert,
+  RowState,
   SlotLease,
   StartChange,
 } from "../../engine/ledger.ts";
@@ -94,7 +95,7 @@ function progress(context: Context, session: number, change: ProgressChange): Re
 }
 
 function insertRow(slot: SlotRow, session: number, insert: RowInsert): void {
-  const { failure, stop, ...fields } = insert;
+  const { failure, stop, group, ...fields } = insert;
   const behind = holders(slot, insert.key).some((row) => row.position < insert.position);
   const state = behind && insert.holds && insert.state !== "running" ? "held" : insert.state;
   slot.rows.set(insert.position, {
@@ -111,6 +112,7 @@ function insertRow(slot: SlotRow, session: number, insert: RowInsert): void {
     redriven: false,
     waits: false,
     woken: false,
+    group: state === "deferred" ? (group ?? "") : undefined,
     event: insert.event,
     stop: state === "dead" && stop === true,
     history: failure === undefined ? [] : [failure],
@@ -132,6 +134,13 @@ function endRow(context: Context, session: number, change: RowChange): Recorded 
   row.failures = to.failures;
   if (to.failure !== undefined) remember(row, to.failure);
   if (to.state === "dead") return recorded(slot, [row.key], bury(slot, row, to));
+  if (to.state === "deferred") {
+    makeReady(row, 0);
+    row.state = "deferred";
+    row.dueMs = undefined;
+    row.group = to.group;
+    return recorded(slot, [row.key], promote(slot, row.key));
+  }
   const due = to.waits === true && row.woken ? ({ state: "ready", dueMs: 0 } as const) : to;
   makeReady(row, due.dueMs);
   row.state = due.state;
@@ -161,11 +170,12 @@ export function remember(row: Row, failure: FailureRecord): void {
   if (row.history.length > limits.failuresKeptMax) row.history.splice(1, 1);
 }
 
+const startable: ReadonlySet<RowState> = new Set(["ready", "retrying", "deferred"]);
 function start(context: Context, session: number, change: StartChange): Recorded {
   const slot = leasedSlot(context.store, session, change.lease);
   const row = slot?.rows.get(change.position);
   if (slot === undefined || row?.rowToken !== change.rowToken) return lost;
-  if (row.state !== "ready" && row.state !== "retrying") return lost;
+  if (!startable.has(row.state)) return lost;
   const holds = row.holds || change.holds === true;
   if (holds && holders(slot, row.key).some((other) => other !== row && other.state === "running")) return lost;
   row.holds = holds;

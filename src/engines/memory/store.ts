@@ -80,6 +80,8 @@ export interface Row extends Mutable<Omit<DeliveryRow, "failure">> {
   /** Dead, and the subscription stands still until this row is redriven or discarded. */
   stop: boolean;
   history: FailureRecord[];
+  /** Of a deferred row. */
+  group: string | undefined;
   /** A signal came while it ran. */
   woken: boolean;
 }

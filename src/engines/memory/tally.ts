@@ -37,7 +37,7 @@ function tallyOf(store: Store, subscription: Subscription): SubscriptionTally {
 }
 
 function countByState(rows: readonly Row[]): Record<RowState, number> {
-  const counts: Record<RowState, number> = { held: 0, ready: 0, running: 0, retrying: 0, dead: 0 };
+  const counts: Record<RowState, number> = { held: 0, ready: 0, running: 0, retrying: 0, dead: 0, deferred: 0 };
   for (const row of rows) counts[row.state]++;
   return counts;
 }

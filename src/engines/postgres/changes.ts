@@ -20,8 +20,15 @@ import type { Names } from "./names.ts";
 import { encodeRanges } from "../../engine/ranges.ts";
 
 /** Numbers of the states in `delivery`; indexes and functions name them. */
-export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
-export const stateNumber: Readonly<Record<RowState, number>> = { held: 0, ready: 1, running: 2, retrying: 3, dead: 4 };
+export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead", "deferred"];
+export const stateNumber: Readonly<Record<RowState, number>> = {
+  held: 0,
+  ready: 1,
+  running: 2,
+  retrying: 3,
+  dead: 4,
+  deferred: 5,
+};
 
 const total = (counts: Iterable<number>): number => [...counts].reduce((sum, count) => sum + count, 0);
 

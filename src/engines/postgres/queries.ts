@@ -53,6 +53,7 @@ type SlotCells = readonly [
   claim: number,
   suspect: number,
   busy: string,
+  deferred: string,
   seen: string,
   since: string,
   settled: string,
@@ -71,6 +72,14 @@ const sqlOf = (store: Store) => ({
                     AND d.key > k.key ORDER BY d.key LIMIT 1)
           FROM keys k WHERE k.key IS NOT NULL)
         SELECT coalesce(json_agg(key), '[]') FROM keys WHERE key IS NOT NULL),
+       (WITH RECURSIVE groups(grp) AS (
+          (SELECT d.grp FROM S.delivery d WHERE d.sub = l.sub AND d.gen = l.gen AND d.slot = l.slot AND d.state = 5
+           ORDER BY d.grp LIMIT 1)
+          UNION ALL
+          SELECT (SELECT d.grp FROM S.delivery d WHERE d.sub = l.sub AND d.gen = l.gen AND d.slot = l.slot
+                    AND d.state = 5 AND d.grp > g.grp ORDER BY d.grp LIMIT 1)
+          FROM groups g WHERE g.grp IS NOT NULL)
+        SELECT coalesce(json_agg(grp), '[]') FROM groups WHERE grp IS NOT NULL),
        (SELECT coalesce(json_agg(e.identity ORDER BY e.at_ms), '[]') FROM S.seen e
         WHERE e.sub = l.sub AND e.gen = l.gen AND e.slot = l.slot AND e.at_ms >= $4),
        (SELECT coalesce(json_agg(json_build_array(c.type, c.since)), '[]') FROM S.counted c
@@ -90,6 +99,10 @@ const sqlOf = (store: Store) => ({
        SELECT * FROM S.delivery o WHERE o.sub = r.sub AND o.gen = r.gen AND o.slot = r.slot AND o.due_ms IS NOT NULL
          AND o.due_ms <= $4 ORDER BY o.due_ms, o.position LIMIT $5) d ${withFailure}
      ORDER BY d.due_ms, d.sub, d.gen, d.slot, d.position LIMIT $5`,
+  ),
+  deferred: store.sql(
+    `SELECT ${columns} FROM (SELECT * FROM S.delivery o WHERE o.sub = $1 AND o.gen = $2 AND o.state = 5 AND o.grp = $4
+         AND o.slot = ANY($3::integer[]) ORDER BY o.position LIMIT $5) d ${withFailure} ORDER BY d.position`,
   ),
   failures: store.sql(
     "SELECT at_ms, class, fingerprint, error FROM S.failure WHERE sub = $1 AND gen = $2 AND slot = $3 AND position = $4 ORDER BY n",
@@ -114,7 +127,7 @@ export class Queries {
     if (rows.length < slots.length) {
       throw notThere(`one of the slots ${slots.map(({ sub, slot }) => `${slot} of subscription ${sub}`).join(", ")}`);
     }
-    return rows.map(([low, ranges, claim, suspect, busy, seen, since, settled], index): SlotState => {
+    return rows.map(([low, ranges, claim, suspect, busy, deferred, seen, since, settled], index): SlotState => {
       const { sub, gen, slot } = slots[index]!;
       const types = JSON.parse(since) as [string, string][];
       return {
@@ -125,6 +138,7 @@ export class Queries {
         suspect,
         since: new Map(types.map(([type, start]) => [type, decodeStart(start).get(slot) ?? 0])),
         busy: JSON.parse(busy) as string[],
+        deferred: JSON.parse(deferred) as string[],
         seen: JSON.parse(seen) as string[],
         settled: JSON.parse(settled) as number[],
       };
@@ -138,6 +152,12 @@ export class Queries {
       case "due": {
         const cells = [...refColumns(query.slots), query.dueMs, query.limit];
         return (await this.#query<DeliveryCells>("due", ...cells)).map(toRow);
+      }
+      case "deferred": {
+        const [first] = query.slots;
+        if (first === undefined) return [];
+        const cells = [first.sub, first.gen, query.slots.map(({ slot }) => slot), query.group, query.limit];
+        return (await this.#query<DeliveryCells>("deferred", ...cells)).map(toRow);
       }
       case "state":
         return (await this.#inState(query)).map(toRow);

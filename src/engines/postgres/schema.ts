@@ -141,6 +141,16 @@ CREATE TABLE S.awaited(
   name text COLLATE "C", after bigint NOT NULL, PRIMARY KEY(type, key, sub, slot, position, scope, name));
 `;
 
+/** Rows that wait for the turn of their group. */
+const deferred = `
+ALTER TABLE S.slot ADD COLUMN deferred bigint NOT NULL DEFAULT 0;
+ALTER TABLE S.delivery ADD COLUMN grp text COLLATE "C";
+CREATE INDEX delivery_deferred ON S.delivery(sub, gen, grp, position) WHERE state = 5;
+CREATE INDEX delivery_groups ON S.delivery(sub, gen, slot, grp) WHERE state = 5;
+DROP INDEX S.delivery_oldest;
+CREATE INDEX delivery_oldest ON S.delivery(sub, gen, at_ms) WHERE state <> 4;
+`;
+
 /** Generations of projections: see the port. `sub` is the subscription that fills the tables. */
 const projections = `
 CREATE TABLE S.projection(
@@ -179,6 +189,7 @@ export const steps: readonly string[] = [
   [
     timetable,
     journal,
+    deferred,
     register,
     projections,
     guarding(["delayed", "schedule", "step", "awaited", "entry", "projection"]),

@@ -23,6 +23,7 @@ export type SlotCells = readonly [
     running: number,
     retrying: number,
     dead: number,
+    deferred: number,
     blocking: number,
     stopping: number,
   ],
@@ -43,7 +44,7 @@ export async function tallies(store: Store, run: Run): Promise<readonly Subscrip
   const subscriptions = await run<SubscriptionCells>(
     store.sql(
       `SELECT s.id, s.gen, s.name, s.newest, r.definition, (SELECT d.at_ms FROM S.delivery d
-         WHERE d.sub = s.id AND d.gen = s.gen AND d.state < 4 ORDER BY d.at_ms LIMIT 1),
+         WHERE d.sub = s.id AND d.gen = s.gen AND d.state <> 4 ORDER BY d.at_ms LIMIT 1),
          (SELECT count(*) FROM S.delivery d WHERE d.sub = s.id AND d.gen = s.gen AND d.waits)
        FROM S.subscription s JOIN S.revision r ON r.sub = s.id AND r.revision = s.newest ORDER BY s.id`,
     ),
@@ -58,7 +59,7 @@ export async function tallies(store: Store, run: Run): Promise<readonly Subscrip
   const slotRows = await run<SlotCells>(
     store.sql(
       `SELECT l.sub, l.slot, l.session, l.low, l.ranges, l.matched, l.done, l.skipped, l.discarded, l.expired, l.duplicate,
-         l.held, l.ready, l.running, l.retrying, l.dead, l.blocking, l.stopping
+         l.held, l.ready, l.running, l.retrying, l.dead, l.deferred, l.blocking, l.stopping
        FROM S.slot l JOIN S.subscription s ON s.id = l.sub AND s.gen = l.gen ORDER BY l.sub, l.slot`,
     ),
   );
@@ -94,8 +95,8 @@ export async function tallies(store: Store, run: Run): Promise<readonly Subscrip
 
 /** Columns of `SlotCells`. */
 export const firstState = 11;
-const blocking = 16;
-const stopping = 17;
+const blocking = 17;
+const stopping = 18;
 
 function toSlotTally(cells: SlotCells): SlotTally {
   const [, slot, session, low, text, matched, done, skipped, discarded, expired, duplicate] = cells;

@@ -122,11 +122,12 @@ function countersAreTrue(db: Database, { sub, gen, name }: SubscriptionTally): F
   const kept = new Map(
     db.prepare<[number, number]>("SELECT state, n FROM factlog_tally WHERE sub = ? AND gen = ?").all(sub, gen),
   );
-  const faults = Object.entries(tallyNumber).flatMap(([what, number]) => {
-    const count = kept.get(number) ?? 0;
-    return count === there[number] ? [] : [`${what}: ${count} counted, ${there[number]} there`];
+  const names = [...rowStates, "blocking", "stopping"] as const;
+  const faults = names.flatMap((what, i) => {
+    const count = kept.get(tallyNumber[what]) ?? 0;
+    return count === there[i] ? [] : [`${what}: ${count} counted, ${there[i]} there`];
   });
-  const sum = Object.entries(tallyNumber).map(([what, number]) => `${what} ${there[number]}`);
+  const sum = names.map((what, i) => `${what} ${there[i]}`);
   return {
     check: "counters",
     ok: faults.length === 0,

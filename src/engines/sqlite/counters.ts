@@ -9,7 +9,16 @@ export interface Counted {
 }
 
 /** Rows of `factlog_tally`: the states, and two kinds of dead rows that are asked for by themselves. */
-export const tallyNumber = { held: 0, ready: 1, running: 2, retrying: 3, dead: 4, blocking: 5, stopping: 6 } as const;
+export const tallyNumber = {
+  held: 0,
+  ready: 1,
+  running: 2,
+  retrying: 3,
+  dead: 4,
+  blocking: 5,
+  stopping: 6,
+  deferred: 7,
+} as const;
 type TallyName = keyof typeof tallyNumber;
 
 /** One step of a counter: of rows by state (`name` of the tally), or of events matched by type. */

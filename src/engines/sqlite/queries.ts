@@ -10,7 +10,7 @@ import type {
 } from "../../engine/ledger.ts";
 import type { EncodedEvent, StoredEvent } from "../../event/stored-event.ts";
 import { notThere } from "./command.ts";
-import type { Cell, Database } from "./database.ts";
+import type { Cell, Database, Statement } from "./database.ts";
 import { decodeStart } from "../../engine/definition.ts";
 import { decodeRanges } from "../../engine/ranges.ts";
 import { rowStates, stateNumber } from "./rows.ts";
@@ -73,6 +73,19 @@ function prepare(db: Database) {
       `SELECT value FROM json_each(?) WHERE EXISTS(SELECT 1 FROM factlog_delivery INDEXED BY factlog_delivery_due
          WHERE sub = ? AND gen = ? AND slot = value AND due_ms IS NOT NULL AND due_ms <= ?)`,
     ),
+    deferred: db.prepare<DeliveryCells>(
+      `SELECT ${columns} FROM factlog_delivery INDEXED BY factlog_delivery_deferred
+       WHERE sub = ? AND gen = ? AND state = 5 AND grp = ? AND slot IN (SELECT value FROM json_each(?))
+       ORDER BY position LIMIT ?`,
+    ),
+    nextGroup: db.prepare<[string]>(
+      `SELECT grp FROM factlog_delivery INDEXED BY factlog_delivery_groups
+       WHERE ${ofSlot} AND state = 5 AND grp > ? ORDER BY grp LIMIT 1`,
+    ),
+    firstGroup: db.prepare<[string]>(
+      `SELECT grp FROM factlog_delivery INDEXED BY factlog_delivery_groups
+       WHERE ${ofSlot} AND state = 5 ORDER BY grp LIMIT 1`,
+    ),
     failures: db.prepare<FailureCells>(`${failure} ORDER BY n`),
     lastFailure: db.prepare<FailureCells>(`${failure} ORDER BY n DESC LIMIT 1`),
     state: db.prepare<[string]>("SELECT value FROM factlog_state WHERE sub = ? AND key = ?"),
@@ -105,7 +118,8 @@ export class Queries {
       claim,
       suspect,
       since: new Map(this.#sql.since.all(sub, gen).map(([type, since]) => [type, decodeStart(since).get(slot) ?? 0])),
-      busy: this.#busyKeys(ref),
+      busy: walked(this.#sql.firstKey, this.#sql.nextKey, ref),
+      deferred: walked(this.#sql.firstGroup, this.#sql.nextGroup, ref),
       seen: this.#sql.seen.all(sub, gen, slot, sinceMs).map(([identity]) => identity),
       settled: this.#sql.settled.all(sub, gen, slot, low).map(([position]) => position),
     };
@@ -119,6 +133,8 @@ export class Queries {
       }
       case "due":
         return this.#due(query).map((row) => this.#toRow(row));
+      case "deferred":
+        return this.#deferred(query).map((row) => this.#toRow(row));
       case "state":
         return this.#inState(query).map((row) => this.#toRow(row));
     }
@@ -136,15 +152,11 @@ export class Queries {
     return this.#sql.outbox.all(limit).map(([seq, event]) => ({ seq, event: JSON.parse(event) as EncodedEvent }));
   }
 
-  /** From key to key: a key may have a million rows. */
-  #busyKeys({ sub, gen, slot }: SlotRef): string[] {
-    const keys: string[] = [];
-    let next = this.#sql.firstKey.get(sub, gen, slot);
-    while (next !== undefined) {
-      keys.push(next[0]);
-      next = this.#sql.nextKey.get(sub, gen, slot, next[0]);
-    }
-    return keys;
+  #deferred({ slots, group, limit }: DeliveryQuery & { kind: "deferred" }): DeliveryCells[] {
+    const [first] = slots;
+    if (first === undefined) return [];
+    const numbers = JSON.stringify(slots.map(({ slot }) => slot));
+    return this.#sql.deferred.all(first.sub, first.gen, group, numbers, limit);
   }
 
   /** Most looks find nothing: one statement per subscription says in which slots something is due. */
@@ -205,6 +217,17 @@ export class Queries {
       event: event === null ? undefined : (JSON.parse(event) as StoredEvent),
     };
   }
+}
+
+/** From name to name: one may have a million rows. */
+function walked(first: Statement<[string]>, next: Statement<[string]>, { sub, gen, slot }: SlotRef): string[] {
+  const names: string[] = [];
+  let found = first.get(sub, gen, slot);
+  while (found !== undefined) {
+    names.push(found[0]);
+    found = next.get(sub, gen, slot, found[0]);
+  }
+  return names;
 }
 
 const refCells = (ref: DeliveryRef): [number, number, number, number] => [ref.sub, ref.gen, ref.slot, ref.position];

@@ -10,6 +10,7 @@ import type {
   Recorded,
   RelayChange,
   RowChange,
+  RowState,
   SlotLease,
   SlotRef,
   StartChange,
@@ -228,6 +229,10 @@ export class Recorder {
     this.#rows.setFailures(delivery, to.failures);
     if (to.failure !== undefined) this.#rows.remember(delivery, to.failure);
     if (to.state === "dead") return this.#recorded(delivery, [row.key], this.#rows.bury(row, to));
+    if (to.state === "deferred") {
+      this.#rows.defer(row, to.group);
+      return this.#recorded(delivery, [row.key], false);
+    }
     const woken = to.waits === true && this.#rows.wait(row, to.dueMs);
     if (to.waits !== true) this.#rows.release(row, to.state, to.dueMs);
     const promoted = to.holds !== undefined && this.#rows.hold(row, to.holds);
@@ -238,7 +243,7 @@ export class Recorder {
     if (!this.#isLeased(session, lease)) return lost;
     const { sub, gen, slot } = lease;
     const row = this.#rows.find({ sub, gen, slot, position });
-    if (row?.token !== rowToken || (row.state !== "ready" && row.state !== "retrying")) return lost;
+    if (row?.token !== rowToken || !startable.has(row.state)) return lost;
     if (!this.#rows.run(row, row.holds || holds === true, session)) return lost;
     return this.#recorded(lease, [row.key], false);
   }
@@ -287,6 +292,8 @@ export class Recorder {
     return { status: "ok", freed: this.#rows.freed(slot, keys), promoted };
   }
 }
+
+const startable: ReadonlySet<RowState> = new Set(["ready", "retrying", "deferred"]);
 
 /** What was handed out longer ago than the window is dropped now and then. */
 const pruneEveryMs = 60_000;

@@ -6,8 +6,15 @@ import type { Cell, Database, Statement } from "./database.ts";
 import type { Counters } from "./counters.ts";
 
 /** Numbers of the states in `factlog_delivery`; the indexes over it name them. */
-export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
-export const stateNumber: Readonly<Record<RowState, number>> = { held: 0, ready: 1, running: 2, retrying: 3, dead: 4 };
+export const rowStates: readonly RowState[] = ["held", "ready", "running", "retrying", "dead", "deferred"];
+export const stateNumber: Readonly<Record<RowState, number>> = {
+  held: 0,
+  ready: 1,
+  running: 2,
+  retrying: 3,
+  dead: 4,
+  deferred: 5,
+};
 
 /** What the acts on a row need of it. */
 export interface RowHead {
@@ -38,8 +45,8 @@ function prepare(db: Database) {
     ),
     insert: db.prepare(
       `INSERT INTO factlog_delivery(sub, gen, slot, position, event_slot, key, holds, state, stop, due_ms, token, session,
-         scope, failures, crashes, redriven, event_id, correlation_id, at_ms, event)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${firstRowToken}, ?, 0, ?, 0, 0, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+         scope, failures, crashes, redriven, event_id, correlation_id, at_ms, event, grp)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${firstRowToken}, ?, 0, ?, 0, 0, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
     isBehind: db.prepare(`SELECT 1 FROM ${byKey} WHERE ${ofSlot} AND key = ? AND holds = 1 AND position < ? LIMIT 1`),
     head: db.prepare<[number, number]>(
@@ -47,6 +54,9 @@ function prepare(db: Database) {
     ),
     ready: db.prepare(
       `UPDATE factlog_delivery SET state = ?, due_ms = ?, session = NULL, waits = 0, token = token + 1 WHERE ${ofRow}`,
+    ),
+    defer: db.prepare(
+      `UPDATE factlog_delivery SET state = 5, due_ms = NULL, grp = ?, session = NULL, waits = 0, token = token + 1 WHERE ${ofRow}`,
     ),
     wait: db.prepare(
       `UPDATE factlog_delivery SET state = 3, due_ms = ?, session = NULL, waits = 1, token = token + 1 WHERE ${ofRow}`,
@@ -155,6 +165,7 @@ export class Rows {
       row.correlationId,
       row.atMs,
       row.event === undefined ? null : JSON.stringify(row.event),
+      state === "deferred" ? (row.group ?? "") : null,
     );
     assert(changes === 1, `position ${row.position} has a row already`);
     if (row.failure !== undefined) this.remember(ref, row.failure);
@@ -186,6 +197,12 @@ export class Rows {
   release(row: RowHead, state: "ready" | "retrying", dueMs: number): void {
     this.#sql.ready.run(stateNumber[state], dueMs, ...cells(row.ref));
     this.#move(row, { ...row, state });
+  }
+
+  /** Not due at any time: found by its group. */
+  defer(row: RowHead, group: string): void {
+    this.#sql.defer.run(group, ...cells(row.ref));
+    this.#move(row, { ...row, state: "deferred" });
   }
 
   /** Waits until it is due, or woken. Answers whether it is due at once: for a signal that came while it ran. */

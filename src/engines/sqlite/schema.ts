@@ -80,6 +80,11 @@ CREATE TABLE factlog_entry(
 
 ALTER TABLE factlog_delivery ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE factlog_delivery ADD COLUMN woken INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE factlog_delivery ADD COLUMN grp TEXT;
+CREATE INDEX factlog_delivery_deferred ON factlog_delivery(sub, gen, grp, position) WHERE state = 5;
+CREATE INDEX factlog_delivery_groups ON factlog_delivery(sub, gen, slot, grp) WHERE state = 5;
+DROP INDEX factlog_delivery_oldest;
+CREATE INDEX factlog_delivery_oldest ON factlog_delivery(sub, gen, at_ms) WHERE state <> 4;
 CREATE INDEX factlog_delivery_waits ON factlog_delivery(sub, gen) WHERE waits = 1;
 CREATE TABLE factlog_step(
   sub INTEGER NOT NULL, slot INTEGER NOT NULL, position INTEGER NOT NULL, scope INTEGER NOT NULL, name TEXT NOT NULL,

@@ -40,7 +40,7 @@ function prepare(db: Database) {
     ),
     oldest: db.prepare<[number | null]>(
       `SELECT at_ms FROM factlog_delivery INDEXED BY factlog_delivery_oldest
-       WHERE sub = ? AND gen = ? AND state < 4 ORDER BY at_ms LIMIT 1`,
+       WHERE sub = ? AND gen = ? AND state <> 4 ORDER BY at_ms LIMIT 1`,
     ),
     waits: db.prepare<[number, number]>(
       `SELECT d.sub, count(*) FROM factlog_delivery d INDEXED BY factlog_delivery_waits
@@ -75,7 +75,7 @@ export class Tallies {
         definition: decodeDefinition(definition),
         types: (types.get(sub) ?? []).map(toTypeTally),
         slots: (slots.get(sub) ?? []).map(toSlotTally),
-        rows: Object.fromEntries(rowStates.map((state, number) => [state, counts.get(number) ?? 0])) as Record<
+        rows: Object.fromEntries(rowStates.map((state) => [state, counts.get(tallyNumber[state]) ?? 0])) as Record<
           RowState,
           number
         >,

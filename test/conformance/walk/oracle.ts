@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { DeliveryRow, Ledger, RowState, SubscriptionTally } from "../../../src/engine/ledger.ts";
 
-const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead"];
+const states: readonly RowState[] = ["held", "ready", "running", "retrying", "dead", "deferred"];
 const sum = (counts: Iterable<number>): number => [...counts].reduce((total, count) => total + count, 0);
 const placeOf = ({ slot, position }: { slot: number; position: number }): string => `${slot}.${position}`;
 

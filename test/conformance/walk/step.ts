@@ -56,7 +56,7 @@ export function insertOf(
   how: number,
   onExhausted: Definition["onExhausted"],
 ): RowInsert | undefined {
-  const kinds = [undefined, undefined, "ready", "running", "retrying", "dead"] as const;
+  const kinds = [undefined, undefined, "ready", "running", "retrying", "dead", "deferred"] as const;
   const state = pick(kinds, how);
   if (state === undefined) return undefined;
   const holds = state !== "dead" || onExhausted !== "skip-event";
@@ -68,6 +68,7 @@ export function insertOf(
     holds,
     state,
     ...rest,
+    ...(state === "deferred" ? { group: "g" } : {}),
     ...(state === "dead" ? { stop: onExhausted === "stop", failure } : {}),
   };
 }
@@ -79,6 +80,7 @@ export function endOf(how: number, onExhausted: Definition["onExhausted"]): RowC
     { state: "closed", as: "skipped" },
     { state: "retrying", dueMs: 7, failures: 1, failure },
     { state: "ready", dueMs: 3, failures: 0 },
+    { state: "deferred", group: "g", failures: 1 },
     { state: "dead", failures: 2, holds: onExhausted !== "skip-event", stop: onExhausted === "stop", failure },
   ];
   return pick(ends, how)!;

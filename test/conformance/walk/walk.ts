@@ -5,6 +5,7 @@ import type {
   CommandResult,
   Definition,
   DeliveryRef,
+  DeliveryRow,
   Effects,
   LeaseRequest,
   Ledger,
@@ -247,7 +248,7 @@ export class Walk {
     const { which, how } = step;
     const lease = leaseOf(process, which);
     if (lease === undefined || process.session === undefined) return "nothing";
-    const due = await process.ledger.deliveries({ kind: "due", slots: [lease], dueMs: 1_000_000, limit: 100 });
+    const due = await startable(process.ledger, [lease]);
     const row = pick(due, how);
     if (row === undefined) return this.#read(process, step);
     const mine = await this.#holds(process, lease);
@@ -345,8 +346,8 @@ export class Walk {
             audit: this.#audit(),
           });
       }
-      const due = await process.ledger.deliveries({ kind: "due", slots: held, dueMs: 1_000_000, limit: 10_000 });
-      assert.ok(due.length > 0, "rows are left, and none is due");
+      const due = await startable(process.ledger, held);
+      assert.ok(due.length > 0, "rows are left, and none may start");
       for (const row of due) {
         const lease = held.find(({ slot }) => slot === row.slot)!;
         const delivery = refOf(row);
@@ -388,3 +389,9 @@ export class Walk {
 /** Mostly the newest lease, now and then one that may be stale. */
 const leaseOf = ({ leases }: Process, which: number): SlotLease | undefined =>
   pick(leases, which % 3 === 0 ? which : which % 2);
+
+/** Rows that are due, and those whose group may have its turn. */
+async function startable(ledger: Ledger, slots: readonly SlotLease[]): Promise<readonly DeliveryRow[]> {
+  const due = await ledger.deliveries({ kind: "due", slots, dueMs: 1_000_000, limit: 10_000 });
+  return [...due, ...(await ledger.deliveries({ kind: "deferred", slots, group: "g", limit: 10_000 }))];
+}

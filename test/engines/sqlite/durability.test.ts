@@ -115,7 +115,7 @@ suite("a disk that fails", () => {
   }
 
   test("writing: nothing acknowledged is lost", async (t) => {
-    const { acknowledged, codes, stored } = await failing(t, "pwrite64:error=EIO:when=150");
+    const { acknowledged, codes, stored } = await failing(t, "pwrite64:error=EIO:when=152");
     assert.ok(codes.includes("STORE_FAILED"));
     assert.ok(acknowledged.length >= 1);
     assert.deepEqual(stored.slice(0, acknowledged.length), acknowledged);

@@ -57,7 +57,10 @@ suite("a store", () => {
     assert.equal(messages.get("deliveries"), "warehouse: matched 7 = closed 3 + rows 4 over 1 slots");
     // Positions 6, 9 and 10 are Placed and above low in no range; 12 and 13 are Paid.
     assert.equal(messages.get("conservation"), "warehouse: owed 12 = matched 7 + pending 5");
-    assert.match(messages.get("counters")!, /held 2, ready 0, running 1, retrying 0, dead 1, blocking 1, stopping 0/);
+    assert.match(
+      messages.get("counters")!,
+      /held 2, ready 0, running 1, retrying 0, dead 1, deferred 0, blocking 1, stopping 0/,
+    );
   });
 
   test("in memory is inspected too", async (t) => {

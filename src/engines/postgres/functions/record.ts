@@ -150,11 +150,11 @@ BEGIN
     IF v_holds AND v_state <> 2 AND S.is_behind(l.sub, l.gen, l.slot, r->>'key', v_position) THEN v_state := 0; END IF;
     v_stop := v_state = 4 AND (r->>'stop')::boolean;
     INSERT INTO S.delivery(sub, gen, slot, position, event_slot, key, holds, state, stop, due_ms, token, session, failures,
-        event_id, correlation_id, at_ms, event)
+        event_id, correlation_id, at_ms, event, grp)
       VALUES (l.sub, l.gen, l.slot, v_position, (r->>'eventSlot')::integer, r->>'key', v_holds, v_state, v_stop,
         CASE WHEN v_state IN (1, 3) THEN (r->>'dueMs')::float8 END, (r->>'token')::bigint,
         CASE WHEN v_state = 2 THEN p_session END, (r->>'failures')::integer, r->>'eventId', r->>'correlationId',
-        (r->>'atMs')::float8, r->>'event')
+        (r->>'atMs')::float8, r->>'event', CASE WHEN v_state = 5 THEN coalesce(r->>'group', '') END)
       ON CONFLICT (sub, gen, slot, position) DO NOTHING;
     IF NOT FOUND THEN RAISE EXCEPTION 'position % has a row already', v_position USING ERRCODE = 'FL003'; END IF;
     IF r ? 'failure' THEN PERFORM S.remember(l.sub, l.gen, l.slot, v_position, r->'failure'); END IF;
@@ -226,6 +226,8 @@ BEGIN
     IF c ? 'failure' THEN PERFORM S.remember(d.sub, d.gen, d.slot, d.position, c->'failure'); END IF;
     IF (c->>'state')::integer = 4 THEN
       v_promoted := S.bury_row(d, (c->>'holds')::boolean, (c->>'stop')::boolean);
+    ELSIF (c->>'state')::integer = 5 THEN
+      PERFORM S.defer_row(d, c->>'group');
     ELSIF (c->>'waits')::boolean THEN
       v_promoted := S.wait_row(d, (c->>'dueMs')::float8);
     ELSE
@@ -246,7 +248,7 @@ DECLARE
 BEGIN
   IF l.sub IS NULL THEN RETURN NULL; END IF;
   SELECT * INTO d FROM S.delivery WHERE sub = l.sub AND gen = l.gen AND slot = l.slot
-    AND position = (c->>'position')::bigint AND token = (c->>'rowToken')::bigint AND state IN (1, 3);
+    AND position = (c->>'position')::bigint AND token = (c->>'rowToken')::bigint AND state IN (1, 3, 5);
   IF NOT FOUND THEN RETURN NULL; END IF;
   v_holds := d.holds OR (c->>'holds')::boolean;
   IF v_holds AND S.runs_other(d.sub, d.gen, d.slot, d.key, d.position) THEN RETURN NULL; END IF;

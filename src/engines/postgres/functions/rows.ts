@@ -21,6 +21,7 @@ BEGIN
     running = running + CASE WHEN p_state = 2 THEN p_by ELSE 0 END,
     retrying = retrying + CASE WHEN p_state = 3 THEN p_by ELSE 0 END,
     dead = dead + CASE WHEN p_state = 4 THEN p_by ELSE 0 END,
+    deferred = deferred + CASE WHEN p_state = 5 THEN p_by ELSE 0 END,
     blocking = blocking + CASE WHEN p_state = 4 AND p_holds THEN p_by ELSE 0 END,
     stopping = stopping + CASE WHEN p_state = 4 AND p_stop THEN p_by ELSE 0 END
   WHERE sub = p_sub AND gen = p_gen AND slot = p_slot;
@@ -35,6 +36,7 @@ BEGIN
     running = running - (d.state = 2)::integer + (p_state = 2)::integer,
     retrying = retrying - (d.state = 3)::integer + (p_state = 3)::integer,
     dead = dead - (d.state = 4)::integer + (p_state = 4)::integer,
+    deferred = deferred - (d.state = 5)::integer + (p_state = 5)::integer,
     blocking = blocking - (d.state = 4 AND d.holds)::integer + (p_state = 4 AND p_holds)::integer,
     stopping = stopping - (d.state = 4 AND d.stop)::integer + (p_state = 4 AND p_stop)::integer
   WHERE sub = d.sub AND gen = d.gen AND slot = d.slot;
@@ -119,6 +121,7 @@ BEGIN
     running = running - (d.state = 2)::integer,
     retrying = retrying - (d.state = 3)::integer,
     dead = dead - (d.state = 4)::integer,
+    deferred = deferred - (d.state = 5)::integer,
     blocking = blocking - (d.state = 4 AND d.holds)::integer,
     stopping = stopping - (d.state = 4 AND d.stop)::integer
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot RETURNING low INTO v_low;
@@ -132,6 +135,13 @@ BEGIN
   UPDATE S.delivery SET state = p_state, due_ms = p_due, session = NULL, waits = false, token = token + 1
     WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
   PERFORM S.recount(d, p_state, d.holds, d.stop);
+END $$;
+
+CREATE OR REPLACE FUNCTION S.defer_row(d S.delivery, p_group text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE S.delivery SET state = 5, due_ms = NULL, grp = p_group, session = NULL, waits = false, token = token + 1
+    WHERE sub = d.sub AND gen = d.gen AND slot = d.slot AND position = d.position;
+  PERFORM S.recount(d, 5, d.holds, d.stop);
 END $$;
 
 CREATE OR REPLACE FUNCTION S.bury_row(d S.delivery, p_holds boolean, p_stop boolean) RETURNS boolean LANGUAGE plpgsql AS $$
