@@ -26,6 +26,8 @@ const chosen = positionals.length > 0 || values.name !== undefined;
 const postgres = (process.env["FACTLOG_POSTGRES"] ??= "newest");
 const hasServer = postgres !== "none" && releases.length > 0;
 const needsServer = /[/\\](?:engines[/\\]postgres[/\\]|cli[/\\]postgres\.)/;
+/** "whole": the longest suites too. "chosen": what was named, on all engines. "plain" (all files): runtime tests spare the server. */
+const suites = (process.env["FACTLOG_SUITES"] ??= chosen ? "chosen" : "plain");
 const files = globSync(positionals.length > 0 ? positionals : ["test/**/*.test.ts"])
   .filter((file) => hasServer || !needsServer.test(file))
   .map((file) => resolve(file))
@@ -79,8 +81,7 @@ events.on("end", () => clearTimeout(silence));
 /** As soon as it is known: the runner's closing lines stay the last thing shown. */
 function tellEngines(): void {
   const missing = leftOut.join(", ") || "none";
-  const later =
-    process.env["FACTLOG_SUITES"] === "whole" ? "" : "; a foreign log beside PostgreSQL: with FACTLOG_SUITES=whole";
+  const later = suites === "whole" ? "" : "; a foreign log beside PostgreSQL: with FACTLOG_SUITES=whole";
   console.log(`conformance suite: on ${engines.length} engines (${engines.join(", ")}); left out: ${missing}${later}`);
 }
 
