@@ -67,8 +67,9 @@ for (const { name, fresh } of engines) {
       for (const key of keys.slice(0, 6)) await log.publish(Order({ key, n: 1 }));
       const summary = await log.drain(app);
       assert.equal(summary.drained, false);
-      // Its first probe may have come meanwhile.
-      assert.ok(seen.calls >= callsMax && seen.calls <= callsMax + 1, `${seen.calls} calls`);
+      // Probes may have come meanwhile.
+      const probes = (await log.operator.status(app))[0]?.outage?.probes ?? 0;
+      assert.ok(seen.calls - probes <= callsMax, `${seen.calls} calls, ${probes} probes`);
       const worker = await log.work(app);
       await eventually("three probes", () => seen.calls >= callsMax + 3);
       assert.equal(seen.most, 1);
